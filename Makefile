@@ -1,0 +1,43 @@
+# The two commands of this repository are `make demo` and `make test`; the rest are their parts.
+# The servers are the business of deploy/stack.sh, the tests' of deploy/test.sh.
+
+SHELL := bash
+STACK := deploy/stack.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test stack stack-down stack-env stack-status fmt lint clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: stack ## start the servers and run the example bank on them
+	@urls=$$($(STACK) env) && eval "$$urls" && \
+	cargo build --release --locked -p postfold-cli -p small-bank && \
+	cargo run --release --locked -p small-bank
+
+test: ## check formatting and lints, start the servers, run every test
+	@deploy/test.sh
+
+stack: ## start PostgreSQL and a MongoDB-compatible server, or reuse those that run
+	@$(STACK) up
+
+stack-down: ## stop the servers that `make stack` started
+	@$(STACK) down
+
+stack-env: ## print the servers' URLs: eval "$(make -s stack-env)"
+	@$(STACK) env
+
+stack-status: ## say how each server runs
+	@$(STACK) status
+
+fmt: ## format the sources
+	cargo fmt --all
+
+lint: ## formatting, clippy and documentation, all warnings being errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
+
+clean: ## stop the servers, remove their data and all build output
+	@$(STACK) clean
+	cargo clean
