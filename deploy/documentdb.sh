@@ -5,7 +5,7 @@
 # that tree with the data directory of the checkout; documentdb-root.sh says how.
 
 readonly FERRETDB_VERSION=v2.7.0
-readonly GO_MINOR_MIN=24 # FerretDB needs Go 1.24
+readonly GO_MINOR_MIN=25 # what FerretDB's go.mod asks for
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/postfold
 readonly ROOT=$CACHE/documentdb-root
 readonly FERRETDB=$CACHE/ferretdb-$FERRETDB_VERSION
@@ -75,7 +75,7 @@ build_ferretdb() {
 }
 
 documentdb_query() {
-  timeout "$QUERY_TIMEOUT_S" unshare --mount -- bash "$DEPLOY/documentdb-root.sh" run "$ROOT" "$documentdb_data" \
+  bounded "$START_TIMEOUT_S" unshare --mount -- bash "$DEPLOY/documentdb-root.sh" run "$ROOT" "$documentdb_data" \
     psql -X -w -h 127.0.0.1 -p "$POSTFOLD_DOCUMENTDB_PORT" -d postgres -Atq -c "$1"
 }
 
@@ -98,6 +98,7 @@ documentdb_up() {
   remove_stale_lock "$documentdb_data"
   start_server documentdb unshare --mount -- bash "$DEPLOY/documentdb-root.sh" run "$ROOT" "$documentdb_data" \
     postgres -D /srv -c listen_addresses=127.0.0.1 -c port="$POSTFOLD_DOCUMENTDB_PORT" -c unix_socket_directories= \
+    -c cron.log_statement=off -c cron.log_run=off \
     -c shared_preload_libraries=pg_cron,pg_documentdb_core,pg_documentdb -c cron.database_name=postgres \
     -c max_connections=200 -c shared_buffers=512MB -c max_wal_size=4GB -c fsync=on
   wait_ready documentdb documentdb_query 'select 1'
