@@ -159,7 +159,7 @@ pub(crate) fn customer(
             0
         },
         landlord: rng.random_range(0..landlords),
-        bills: income * rng.random_range(35..=60) / 100,
+        bills: income * rng.random_range(45..=70) / 100,
         standing_order: if saves { income / 20 } else { 0 },
         current: None,
         savings: None,

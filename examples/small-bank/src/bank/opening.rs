@@ -181,7 +181,7 @@ impl Bank {
             self.customers[index].points = Some(points);
         }
 
-        let cents = self.rng.random_range(10_000..=300_000);
+        let cents = self.rng.random_range(10_000..=150_000);
         let id = self.next_id("first");
         self.transfer(&Order::new(
             id,
