@@ -43,6 +43,7 @@ build_ferretdb() {
   mkdir "$out"
   mount_system "$root"
   mount --bind "$out" "$root/srv"
+  chroot "$root" dpkg --configure -a
   chroot "$root" apt-get update
   chroot "$root" apt-get install -y --no-install-recommends golang-go
   chroot "$root" env HOME=/tmp/go-home GOPATH=/tmp/go-home/go GOFLAGS=-modcacherw CGO_ENABLED=0 GOBIN=/srv go install "$package"
@@ -72,11 +73,19 @@ run() {
   exec chroot --userspec="$uid:$gid" "$root" "/usr/lib/postgresql/$(major "$root")/bin/$program" "$@"
 }
 
+# Bash acts on a signal only when no command runs in the foreground, hence the background and the wait. As this is
+# the first process of a pid namespace, its end takes all of the build along.
+interruptible() {
+  trap 'exit 130' INT TERM
+  "$@" &
+  wait "$!"
+}
+
 command=$1
 shift
 case $command in
-  build) build "$@" ;;
-  build-ferretdb) build_ferretdb "$@" ;;
+  build) interruptible build "$@" ;;
+  build-ferretdb) interruptible build_ferretdb "$@" ;;
   major) major "$@" ;;
   run) run "$@" ;;
 esac

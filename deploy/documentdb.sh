@@ -12,6 +12,9 @@ readonly FERRETDB=$CACHE/ferretdb-$FERRETDB_VERSION
 
 in_root() { unshare --mount -- bash "$DEPLOY/documentdb-root.sh" "$@"; }
 
+# A build has a pid namespace too: debootstrap and apt go on after an interrupt, but not without their namespace.
+build_in_root() { unshare --mount --pid --fork --kill-child -- bash "$DEPLOY/documentdb-root.sh" "$@"; }
+
 # The cache is built under a lock of its own: the checkouts of one machine share it. An interrupted build leaves
 # only a *.building tree, which the next build removes; the lock is inherited by the build's processes, so it
 # stays held until the last of them has ended.
@@ -35,7 +38,7 @@ build_root() {
   [[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || apt_install debian-archive-keyring
   remove_tree "$ROOT.building"
   say "building a Debian tree with DocumentDB in $ROOT (1 GB, a minute or two, only this once)"
-  run_logged documentdb-root in_root build "$ROOT.building" "$(debian_mirror)"
+  run_logged documentdb-root build_in_root build "$ROOT.building" "$(debian_mirror)"
   mv "$ROOT.building" "$ROOT"
 }
 
@@ -51,9 +54,10 @@ find_go() {
   for go in "$(command -v go || true)" /usr/local/go/bin/go /usr/lib/go-1.*/bin/go; do
     [[ -x $go ]] || continue
     version=$("$go" env GOVERSION)
-    [[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= GO_MINOR_MIN)) || continue
-    printf '%s' "$go"
-    return
+    if [[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= GO_MINOR_MIN)); then
+      printf '%s' "$go"
+      return
+    fi
   done
   return 1
 }
@@ -68,7 +72,7 @@ build_ferretdb() {
       "$go" install "$package"
   else
     say "no Go 1.$GO_MINOR_MIN or later is installed here; using one inside the Debian tree"
-    run_logged ferretdb-build in_root build-ferretdb "$ROOT" "$CACHE/ferretdb.building" "$package"
+    run_logged ferretdb-build build_in_root build-ferretdb "$ROOT" "$CACHE/ferretdb.building" "$package"
   fi
   mv "$CACHE/ferretdb.building/ferretdb" "$FERRETDB"
   remove_tree "$CACHE/ferretdb.building"

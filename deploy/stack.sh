@@ -88,6 +88,8 @@ can_apt() { [[ $EUID -eq 0 ]] && have apt-get && [[ -e /etc/debian_version ]]; }
 apt_updated=no
 apt_install() {
   say "installing packages: $*"
+  # Finishes what an interrupted run may have left half-installed; apt-get refuses to work before that.
+  run_logged dpkg dpkg --configure -a
   if [[ $apt_updated == no ]]; then
     run_logged apt-update apt-get update
     apt_updated=yes
@@ -125,7 +127,9 @@ start_server() {
   rm -f "$RUN/$name.pid"
   [[ ! -e $LOGS/$name.log ]] || mv -f "$LOGS/$name.log" "$LOGS/$name.log.old"
   (
-    printf '%s %s %s\n' "$BASHPID" "$(process_start "$BASHPID")" "$(boot_id)" >"$RUN/$name.pid.new"
+    # Not "$BASHPID" twice: inside $(...) that is the pid of the substitution.
+    pid=$BASHPID
+    printf '%s %s %s\n' "$pid" "$(process_start "$pid")" "$(boot_id)" >"$RUN/$name.pid.new"
     mv "$RUN/$name.pid.new" "$RUN/$name.pid"
     exec setsid "$@"
   ) </dev/null >"$LOGS/$name.log" 2>&1 8>&- 9>&- &
@@ -343,6 +347,9 @@ clean() {
   fi
   [[ ! -d $CACHE ]] || say "kept $CACHE, which other checkouts share; remove it by hand if it is no longer wanted"
 }
+
+# Some programs end with a plain failure when interrupted; the reader should not be told that they failed.
+trap 'say interrupted; exit 130' INT
 
 cd /
 case ${1:-} in
