@@ -49,7 +49,9 @@ pub(crate) fn trial_balance(balances: &[Balance], report: &mut Report) {
     let unbalanced: Vec<String> = differences
         .into_iter()
         .filter(|(_, minor)| *minor != 0)
-        .map(|(currency, minor)| format!("debits less credits: {} {currency}", currency.text(minor)))
+        .map(|(currency, minor)| {
+            format!("debits less credits: {} {currency}", currency.text(minor))
+        })
         .collect();
     let result = if unbalanced.is_empty() {
         Ok(())
