@@ -21,9 +21,13 @@ mount_system() {
 build() {
   local root=$1 mirror=${2:-} packages
   debootstrap --variant=minbase --include=ca-certificates sid "$root" ${mirror:+"$mirror"}
-  # Name resolution and apt's settings (a proxy, say) are the machine's.
+  # Name resolution, apt's settings (a proxy, say) and additional certificate authorities are the machine's.
   cp -L /etc/resolv.conf "$root/etc/resolv.conf"
   cp -rn /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
+  if [[ -d /usr/local/share/ca-certificates ]]; then
+    cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
+    chroot "$root" update-ca-certificates
+  fi
   # Packages must neither start a server in the tree nor create a cluster there.
   printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
   chmod 755 "$root/usr/sbin/policy-rc.d"

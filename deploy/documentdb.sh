@@ -32,8 +32,10 @@ build_cache() {
 }
 
 build_root() {
-  unshare --mount -- true 2>/dev/null ||
-    die "DocumentDB needs a mount namespace, which this machine refuses (unshare --mount). Set MONGODB_URI instead"
+  local refusal
+  refusal=$(unshare --mount --pid --fork -- true 2>&1) ||
+    die "DocumentDB needs a mount namespace of its own, which this machine refuses (${refusal:-unshare failed});" \
+      "set MONGODB_URI, install mongod or start Docker instead"
   have debootstrap || apt_install debootstrap
   [[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || apt_install debian-archive-keyring
   remove_tree "$ROOT.building"
