@@ -1,0 +1,434 @@
+//! JSON to [`Command`]: types and grammar, each error with the path of its field.
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use super::json::Json;
+use super::{
+    Action, Command, CommandBatch, Data, Leg, Meta, OpenAccount, Post, Record, RegisterCurrency, Route, TransferMoney,
+};
+use crate::account::{AccountType, Limits, Side};
+use crate::event::SideAmount;
+use crate::money;
+use crate::outcome::Invalid;
+
+pub(super) fn command(text: &str) -> Result<Command, Invalid> {
+    let not_an_object = |message: String| Invalid::new("", Some(text.to_owned()), message);
+    match Json::parse(text).map_err(not_an_object)? {
+        Json::Object(entries) => read_command(Fields::new(entries)),
+        _ => Err(not_an_object("a command is a JSON object".to_owned())),
+    }
+}
+
+fn read_command(mut fields: Fields) -> Result<Command, Invalid> {
+    let name = fields.text("do")?;
+    let id = fields.optional_text("id")?;
+    let meta = fields.meta()?;
+    let correlation = fields.optional_text("correlation")?;
+    let at = fields.time("at")?;
+    let action = match name.as_str() {
+        "register_currency" => register_currency(&mut fields)?,
+        "open_account" => open_account(&mut fields)?,
+        "post" => post(&mut fields)?,
+        "transfer" => transfer(&mut fields)?,
+        "record" => record(&mut fields)?,
+        "batch" => batch(&mut fields)?,
+        _ => return Err(Invalid::new("do", Some(name), "no such command")),
+    };
+    fields.finish()?;
+    Ok(Command { id, meta, correlation, at, action })
+}
+
+fn register_currency(fields: &mut Fields) -> Result<Action, Invalid> {
+    Ok(Action::RegisterCurrency(RegisterCurrency {
+        code: fields.text("code")?,
+        scale: fields.scale("scale")?,
+        name: fields.optional_text("name")?,
+    }))
+}
+
+fn open_account(fields: &mut Fields) -> Result<Action, Invalid> {
+    Ok(Action::OpenAccount(OpenAccount {
+        account: fields.text("account")?,
+        currency: fields.text("currency")?,
+        account_type: fields.account_type("type")?,
+        normal: fields.side("normal")?,
+        limits: fields.limits("limits")?,
+        owner: fields.optional_text("owner")?,
+        name: fields.optional_text("name")?,
+    }))
+}
+
+fn post(fields: &mut Fields) -> Result<Action, Invalid> {
+    let legs = fields.array("legs")?.into_iter().enumerate();
+    let legs = legs.map(|(index, leg)| read_leg(&fields.path(&format!("legs[{index}]")), leg));
+    Ok(Action::Post(Post { legs: legs.collect::<Result<_, _>>()?, text: fields.optional_text("text")? }))
+}
+
+fn read_leg(path: &str, leg: Json) -> Result<Leg, Invalid> {
+    let mut fields = Fields::nested(path, leg)?;
+    let account = fields.text("account")?;
+    let amount = match (fields.amount("debit", false)?, fields.amount("credit", false)?) {
+        (Some(amount), None) => SideAmount::Debit(amount),
+        (None, Some(amount)) => SideAmount::Credit(amount),
+        (None, None) => return Err(Invalid::new(path, None, "a leg needs a debit or a credit")),
+        (Some(_), Some(_)) => return Err(Invalid::new(path, None, "a leg has a debit or a credit, not both")),
+    };
+    let currency = fields.optional_text("currency")?;
+    fields.finish()?;
+    Ok(Leg { account, amount, currency })
+}
+
+fn transfer(fields: &mut Fields) -> Result<Action, Invalid> {
+    let amount = fields.amount("amount", false)?.ok_or_else(|| fields.missing("amount"))?;
+    Ok(Action::Transfer(TransferMoney {
+        amount,
+        route: fields.route()?,
+        currency: fields.optional_text("currency")?,
+        up_to: fields.flag("up_to")?.unwrap_or(false),
+        text: fields.optional_text("text")?,
+    }))
+}
+
+fn record(fields: &mut Fields) -> Result<Action, Invalid> {
+    Ok(Action::Record(Record {
+        entity: fields.text("entity")?,
+        kind: fields.text("kind")?,
+        data: fields.data("data")?,
+        expected_version: fields.count("expected_version")?,
+    }))
+}
+
+fn batch(fields: &mut Fields) -> Result<Action, Invalid> {
+    let members = fields.array("commands")?;
+    let atomic = fields.flag("atomic")?.ok_or_else(|| fields.missing("atomic"))?;
+    let commands = members.into_iter().map(|member| match member {
+        Json::Object(entries) => read_command(Fields::new(entries)),
+        other => Err(Invalid::new("", Some(other.compact()), "a command is a JSON object")),
+    });
+    let commands = commands.map(|read| read.unwrap_or_else(|invalid| Command::new(Action::Unreadable(invalid))));
+    Ok(Action::Batch(CommandBatch { commands: commands.collect(), atomic }))
+}
+
+/// The fields of one object that are still to be read.
+struct Fields {
+    path: String,
+    entries: Vec<(String, Json)>,
+}
+
+impl Fields {
+    fn new(entries: Vec<(String, Json)>) -> Self {
+        Self { path: String::new(), entries }
+    }
+
+    fn nested(path: &str, json: Json) -> Result<Self, Invalid> {
+        match json {
+            Json::Object(entries) => Ok(Self { path: path.to_owned(), entries }),
+            other => Err(Invalid::new(path, Some(other.compact()), "this is a JSON object")),
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// Takes a field out; null is as good as absent.
+    fn take(&mut self, name: &str) -> Option<Json> {
+        let index = self.entries.iter().position(|(key, _)| key == name)?;
+        let (_, value) = self.entries.swap_remove(index);
+        (value != Json::Null).then_some(value)
+    }
+
+    fn missing(&self, name: &str) -> Invalid {
+        Invalid::new(self.path(name), None, "this field is required")
+    }
+
+    fn wrong(&self, name: &str, value: &Json, message: &str) -> Invalid {
+        let value = match value {
+            Json::Text(text) => text.clone(),
+            other => other.compact(),
+        };
+        Invalid::new(self.path(name), Some(value), message)
+    }
+
+    fn finish(self) -> Result<(), Invalid> {
+        match self.entries.first() {
+            None => Ok(()),
+            Some((name, value)) => Err(self.wrong(name, value, "no such field")),
+        }
+    }
+
+    fn text(&mut self, name: &str) -> Result<String, Invalid> {
+        self.optional_text(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    fn optional_text(&mut self, name: &str) -> Result<Option<String>, Invalid> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Json::Text(text)) => Ok(Some(text)),
+            Some(other) => Err(self.wrong(name, &other, "this is a string")),
+        }
+    }
+
+    fn amount(&mut self, name: &str, signed: bool) -> Result<Option<Decimal>, Invalid> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Json::Text(text)) => match money::parse(&text, signed) {
+                Ok(amount) => Ok(Some(amount)),
+                Err(message) => Err(Invalid::new(self.path(name), Some(text), message)),
+            },
+            Some(other) => Err(self.wrong(name, &other, "an amount is a string, such as \"12.50\"")),
+        }
+    }
+
+    fn time(&mut self, name: &str) -> Result<Option<Timestamp>, Invalid> {
+        self.optional_text(name)?
+            .map(|text| time(&text).map_err(|why| Invalid::new(self.path(name), Some(text), why)))
+            .transpose()
+    }
+
+    fn flag(&mut self, name: &str) -> Result<Option<bool>, Invalid> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Json::Bool(value)) => Ok(Some(value)),
+            Some(other) => Err(self.wrong(name, &other, "this is true or false")),
+        }
+    }
+
+    fn count(&mut self, name: &str) -> Result<Option<i64>, Invalid> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Json::Number(digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
+                .parse()
+                .map(Some)
+                .map_err(|_| self.wrong(name, &Json::Number(digits), "this number is too large")),
+            Some(other) => Err(self.wrong(name, &other, "this is a whole number from 0")),
+        }
+    }
+
+    fn scale(&mut self, name: &str) -> Result<u8, Invalid> {
+        let count = self.count(name)?.ok_or_else(|| self.missing(name))?;
+        u8::try_from(count).map_err(|_| Invalid::new(self.path(name), Some(count.to_string()), "a scale is 0 to 18"))
+    }
+
+    fn account_type(&mut self, name: &str) -> Result<AccountType, Invalid> {
+        let word = self.text(name)?;
+        Ok(match word.as_str() {
+            "asset" => AccountType::Asset,
+            "expense" => AccountType::Expense,
+            "liability" => AccountType::Liability,
+            "equity" => AccountType::Equity,
+            "income" => AccountType::Income,
+            _ => {
+                let message = "a type is asset, expense, liability, equity or income";
+                return Err(Invalid::new(self.path(name), Some(word), message));
+            }
+        })
+    }
+
+    fn side(&mut self, name: &str) -> Result<Option<Side>, Invalid> {
+        match self.optional_text(name)?.as_deref() {
+            None => Ok(None),
+            Some("debit") => Ok(Some(Side::Debit)),
+            Some("credit") => Ok(Some(Side::Credit)),
+            Some(other) => Err(Invalid::new(self.path(name), Some(other.to_owned()), "a side is debit or credit")),
+        }
+    }
+
+    fn limits(&mut self, name: &str) -> Result<Limits, Invalid> {
+        let Some(json) = self.take(name) else { return Ok(Limits::default()) };
+        let mut fields = Self::nested(&self.path(name), json)?;
+        let limits = Limits {
+            floor: fields.amount("floor", true)?,
+            ceiling: fields.amount("ceiling", true)?,
+            daily_out: fields.amount("daily_out", true)?,
+        };
+        fields.finish()?;
+        Ok(limits)
+    }
+
+    fn route(&mut self) -> Result<Route, Invalid> {
+        let (debit, credit) = (self.optional_text("debit")?, self.optional_text("credit")?);
+        let (from, to) = (self.optional_text("from")?, self.optional_text("to")?);
+        match (debit, credit, from, to) {
+            (Some(debit), Some(credit), None, None) => Ok(Route::Sides { debit, credit }),
+            (None, None, Some(from), Some(to)) => Ok(Route::Direction { from, to }),
+            (debit, credit, from, to) => {
+                let named_sides = debit.is_some() || credit.is_some();
+                let field = match (named_sides, from.is_some() || to.is_some()) {
+                    (true, true) => {
+                        if from.is_some() {
+                            "from"
+                        } else {
+                            "to"
+                        }
+                    }
+                    (true, false) => {
+                        if debit.is_none() {
+                            "debit"
+                        } else {
+                            "credit"
+                        }
+                    }
+                    (false, _) => {
+                        if from.is_none() {
+                            "from"
+                        } else {
+                            "to"
+                        }
+                    }
+                };
+                Err(Invalid::new(self.path(field), None, "name both accounts: either debit and credit, or from and to"))
+            }
+        }
+    }
+
+    fn array(&mut self, name: &str) -> Result<Vec<Json>, Invalid> {
+        match self.take(name) {
+            None => Err(self.missing(name)),
+            Some(Json::Array(items)) => Ok(items),
+            Some(other) => Err(self.wrong(name, &other, "this is an array")),
+        }
+    }
+
+    fn data(&mut self, name: &str) -> Result<Data, Invalid> {
+        match self.take(name) {
+            None => Err(self.missing(name)),
+            Some(object @ Json::Object(_)) => Ok(Data(object.compact())),
+            Some(other) => Err(self.wrong(name, &other, "this is a JSON object")),
+        }
+    }
+
+    fn meta(&mut self) -> Result<Meta, Invalid> {
+        let Some(json) = self.take("meta") else { return Ok(Meta::new()) };
+        let fields = Self::nested(&self.path("meta"), json)?;
+        let mut meta = Meta::new();
+        for (key, value) in fields.entries {
+            match value {
+                Json::Text(text) => meta.insert(key, text),
+                other => {
+                    let field = format!("meta.{key}");
+                    return Err(Invalid::new(field, Some(other.compact()), "meta holds strings only"));
+                }
+            };
+        }
+        Ok(meta)
+    }
+}
+
+/// Reads RFC 3339 with an offset and at most 6 fractional digits.
+pub(crate) fn time(text: &str) -> Result<Timestamp, &'static str> {
+    const GRAMMAR: &str = "a time is RFC 3339 with an offset, such as 2025-03-01T09:30:00Z";
+    let bytes = text.as_bytes();
+    let digits =
+        |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
+    let signs = |at: usize, allowed: &[u8]| bytes.get(at).is_some_and(|byte| allowed.contains(byte));
+    let date = digits(0..4) && signs(4, b"-") && digits(5..7) && signs(7, b"-") && digits(8..10);
+    let clock =
+        signs(10, b"Tt ") && digits(11..13) && signs(13, b":") && digits(14..16) && signs(16, b":") && digits(17..19);
+    if !date || !clock {
+        return Err(GRAMMAR);
+    }
+    let rest = &text[19..];
+    let fraction = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    if rest.starts_with('.') && fraction == 0 {
+        return Err(GRAMMAR);
+    }
+    if fraction > 6 {
+        return Err("a time has at most 6 fractional digits");
+    }
+    let offset = if fraction > 0 { &rest[fraction + 1..] } else { rest };
+    let numeric = offset.len() == 6
+        && offset.starts_with(['+', '-'])
+        && offset
+            .as_bytes()
+            .iter()
+            .enumerate()
+            .skip(1)
+            .all(|(at, byte)| if at == 3 { *byte == b':' } else { byte.is_ascii_digit() });
+    if !(numeric || offset.eq_ignore_ascii_case("z")) {
+        return Err(GRAMMAR);
+    }
+    text.parse().map_err(|_| GRAMMAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invalid(text: &str) -> (String, Option<String>) {
+        let invalid = command(text).unwrap_err();
+        (invalid.field, invalid.value)
+    }
+
+    #[test]
+    fn an_error_names_the_path_and_the_value() {
+        let cases = [
+            ("nonsense", "", Some("nonsense")),
+            ("[]", "", Some("[]")),
+            (r#"{"id":"x"}"#, "do", None),
+            (r#"{"do":"fly"}"#, "do", Some("fly")),
+            (r#"{"do":"post","id":7,"legs":[]}"#, "id", Some("7")),
+            (r#"{"do":"post","id":"x","legs":[],"colour":"red"}"#, "colour", Some("red")),
+            (r#"{"do":"post","id":"x","legs":[{"account":"a","debit":1.5}]}"#, "legs[0].debit", Some("1.5")),
+            (r#"{"do":"post","id":"x","legs":[{"account":"a","debit":"-1"}]}"#, "legs[0].debit", Some("-1")),
+            (r#"{"do":"post","id":"x","legs":[{"account":"a","debit":"1","credit":"1"}]}"#, "legs[0]", None),
+            (r#"{"do":"post","id":"x","legs":[{"account":"a","debit":"1","x":null}]}"#, "legs[0].x", Some("null")),
+            (r#"{"do":"transfer","id":"x","amount":"1","from":"a","credit":"b"}"#, "from", None),
+            (r#"{"do":"transfer","id":"x","amount":"1","from":"a"}"#, "to", None),
+            (r#"{"do":"open_account","account":"a","currency":"EUR","type":"cash"}"#, "type", Some("cash")),
+            (
+                r#"{"do":"open_account","account":"a","currency":"EUR","type":"asset","limits":{"floor":0}}"#,
+                "limits.floor",
+                Some("0"),
+            ),
+            (r#"{"do":"register_currency","code":"P","scale":"2"}"#, "scale", Some("2")),
+            (r#"{"do":"record","entity":"a/b","kind":"k","data":[]}"#, "data", Some("[]")),
+            (
+                r#"{"do":"record","entity":"a/b","kind":"k","data":{},"expected_version":-1}"#,
+                "expected_version",
+                Some("-1"),
+            ),
+            (r#"{"do":"batch","commands":[]}"#, "atomic", None),
+            (r#"{"do":"post","id":"x","meta":{"a":1},"legs":[]}"#, "meta.a", Some("1")),
+        ];
+        for (text, field, value) in cases {
+            assert_eq!(invalid(text), (field.to_owned(), value.map(str::to_owned)), "{text}");
+        }
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let with = r#"{"do":"transfer","id":"x","amount":"1","from":"a","to":"b","debit":null,"at":null,"up_to":null}"#;
+        let without = r#"{"do":"transfer","id":"x","amount":"1","from":"a","to":"b"}"#;
+        assert_eq!(command(with).unwrap(), command(without).unwrap());
+    }
+
+    #[test]
+    fn a_member_of_a_batch_that_cannot_be_read_leaves_its_neighbours() {
+        let text = r#"{"do":"batch","atomic":false,"commands":[{"do":"fly"},7]}"#;
+        let Action::Batch(batch) = command(text).unwrap().action else { panic!("a batch") };
+        assert!(batch.commands.iter().all(|member| matches!(member.action, Action::Unreadable(_))));
+    }
+
+    #[test]
+    fn times_are_rfc_3339_with_an_offset() {
+        for good in ["2025-03-01T09:30:00Z", "2025-03-01T09:30:00.123456+02:00", "2025-03-01t09:30:00z"] {
+            assert!(time(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "2025-03-01",
+            "2025-03-01T09:30:00",
+            "2025-03-01T09:30:00.1234567Z",
+            "2025-03-01T09:30Z",
+            "2025-02-30T00:00:00Z",
+            "2025-03-01T09:30:00+0200",
+            "2025-03-01T09:30:00[UTC]",
+            "2025-03-01T09:30:00.Z",
+            "now",
+            "",
+        ] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+    }
+}

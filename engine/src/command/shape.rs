@@ -1,0 +1,254 @@
+//! Whether a command makes sense whatever the state of the ledger: sizes, signs, grammar of names.
+
+use rust_decimal::Decimal;
+
+use super::json::write_text;
+use super::{
+    Action, Command, CommandBatch, Leg, MAX_BATCH, MAX_CURRENCY_CHARS, MAX_DATA_BYTES, MAX_LEGS, MAX_META_BYTES,
+    MAX_NAME_CHARS, MAX_TEXT_CHARS, OpenAccount, Post, Record, RegisterCurrency, Route, TransferMoney,
+};
+use crate::account::Limits;
+use crate::money::MAX_SCALE;
+use crate::outcome::Invalid;
+
+type Checked = Result<(), Invalid>;
+
+pub(super) fn check(command: &Command) -> Checked {
+    if let Action::Unreadable(invalid) = &command.action {
+        return Err(invalid.clone());
+    }
+    let id_required = matches!(command.action, Action::Post(_) | Action::Transfer(_));
+    match &command.id {
+        Some(id) => name("id", id)?,
+        None if id_required => return Err(Invalid::new("id", None, "this field is required")),
+        None => {}
+    }
+    if let Some(correlation) = &command.correlation {
+        name("correlation", correlation)?;
+    }
+    meta(command)?;
+    match &command.action {
+        Action::RegisterCurrency(currency) => register_currency(currency),
+        Action::OpenAccount(account) => open_account(account),
+        Action::Post(entry) => post(entry),
+        Action::Transfer(money) => transfer(money),
+        Action::Record(change) => record(change),
+        Action::Batch(members) => batch(command, members),
+        Action::Unreadable(_) => Ok(()),
+    }
+}
+
+fn register_currency(currency: &RegisterCurrency) -> Checked {
+    currency_code("code", &currency.code)?;
+    if currency.scale > MAX_SCALE {
+        return Err(Invalid::new("scale", Some(currency.scale.to_string()), "a scale is 0 to 18"));
+    }
+    optional_text("name", currency.name.as_deref())
+}
+
+fn open_account(account: &OpenAccount) -> Checked {
+    account_code("account", &account.account)?;
+    currency_code("currency", &account.currency)?;
+    limits(&account.limits)?;
+    optional_text("owner", account.owner.as_deref())?;
+    optional_text("name", account.name.as_deref())
+}
+
+fn limits(limits: &Limits) -> Checked {
+    if let (Some(floor), Some(ceiling)) = (limits.floor, limits.ceiling)
+        && floor > ceiling
+    {
+        return Err(Invalid::new("limits.floor", Some(floor.to_string()), "the floor is above the ceiling"));
+    }
+    match limits.daily_out {
+        Some(out) if out < Decimal::ZERO => {
+            Err(Invalid::new("limits.daily_out", Some(out.to_string()), "what may leave in a day is not negative"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn post(entry: &Post) -> Checked {
+    if entry.legs.len() < 2 || entry.legs.len() > MAX_LEGS {
+        let count = entry.legs.len().to_string();
+        return Err(Invalid::new("legs", Some(count), format!("an entry has 2 to {MAX_LEGS} legs")));
+    }
+    for (index, leg) in entry.legs.iter().enumerate() {
+        check_leg(index, leg)?;
+    }
+    optional_text("text", entry.text.as_deref())
+}
+
+fn check_leg(index: usize, leg: &Leg) -> Checked {
+    // The path is only put together when it is needed: legs are the hot path.
+    let path = |field: &str| format!("legs[{index}].{field}");
+    account_code("account", &leg.account).map_err(|invalid| invalid.at(path("account")))?;
+    if leg.amount.amount() <= Decimal::ZERO {
+        let value = leg.amount.amount().to_string();
+        return Err(Invalid::new(path(leg.amount.side().as_str()), Some(value), "an amount is above zero"));
+    }
+    optional_currency(leg.currency.as_deref()).map_err(|invalid| invalid.at(path("currency")))
+}
+
+fn transfer(transfer: &TransferMoney) -> Checked {
+    if transfer.amount <= Decimal::ZERO {
+        return Err(Invalid::new("amount", Some(transfer.amount.to_string()), "an amount is above zero"));
+    }
+    let [first_field, second_field] = match &transfer.route {
+        Route::Sides { .. } => ["debit", "credit"],
+        Route::Direction { .. } => ["from", "to"],
+    };
+    let [first, second] = transfer.route.codes();
+    account_code(first_field, first)?;
+    account_code(second_field, second)?;
+    if first == second {
+        return Err(Invalid::new(second_field, Some(second.to_owned()), "a transfer goes to another account"));
+    }
+    optional_currency(transfer.currency.as_deref())?;
+    optional_text("text", transfer.text.as_deref())
+}
+
+fn record(record: &Record) -> Checked {
+    name("entity", &record.entity)?;
+    if !record.entity.split_once('/').is_some_and(|(kind, id)| !kind.is_empty() && !id.is_empty()) {
+        return Err(Invalid::new("entity", Some(record.entity.clone()), "an entity is named type/id, such as user/42"));
+    }
+    name("kind", &record.kind)?;
+    if record.data.as_str().len() > MAX_DATA_BYTES {
+        let size = record.data.as_str().len().to_string();
+        return Err(Invalid::new("data", Some(size), format!("data has at most {MAX_DATA_BYTES} bytes")));
+    }
+    match record.expected_version {
+        Some(version) if version < 0 => {
+            Err(Invalid::new("expected_version", Some(version.to_string()), "this is a whole number from 0"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn batch(command: &Command, batch: &CommandBatch) -> Checked {
+    if batch.commands.is_empty() || batch.commands.len() > MAX_BATCH {
+        let count = batch.commands.len().to_string();
+        return Err(Invalid::new("commands", Some(count), format!("a batch has 1 to {MAX_BATCH} commands")));
+    }
+    if let Some(index) = batch.commands.iter().position(|member| matches!(member.action, Action::Batch(_))) {
+        return Err(Invalid::new(format!("commands[{index}].do"), Some("batch".to_owned()), "a batch holds no batch"));
+    }
+    if batch.atomic {
+        return Ok(());
+    }
+    let carried = [
+        ("id", command.id.is_some()),
+        ("meta", !command.meta.is_empty()),
+        ("correlation", command.correlation.is_some()),
+        ("at", command.at.is_some()),
+    ];
+    match carried.into_iter().find(|(_, carries)| *carries) {
+        Some((field, _)) => {
+            Err(Invalid::new(field, None, "a batch that is not atomic is exactly its members; give it to them"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn meta(command: &Command) -> Checked {
+    if command.meta.is_empty() {
+        return Ok(());
+    }
+    if let Some(key) =
+        command.meta.iter().find(|(key, value)| key.contains('\0') || value.contains('\0')).map(|(key, _)| key)
+    {
+        return Err(Invalid::new(format!("meta.{key}"), None, "the character U+0000 is not allowed"));
+    }
+    let mut text = String::new();
+    for (key, value) in &command.meta {
+        text.push(',');
+        write_text(&mut text, key);
+        text.push(':');
+        write_text(&mut text, value);
+    }
+    // One comma too many stands for the opening brace; the closing one is the + 1.
+    let size = text.len() + 1;
+    if size > MAX_META_BYTES {
+        return Err(Invalid::new("meta", Some(size.to_string()), format!("meta has at most {MAX_META_BYTES} bytes")));
+    }
+    Ok(())
+}
+
+/// An account code: segments parted by `:`, none empty, none with a space at an end.
+pub(crate) fn account_code(field: &str, code: &str) -> Checked {
+    name(field, code)?;
+    let wrong = |message: &str| Err(Invalid::new(field, Some(code.to_owned()), message));
+    if code.chars().any(char::is_control) {
+        return wrong("an account code has no control characters");
+    }
+    if code.split(':').any(str::is_empty) {
+        return wrong("no segment of an account code is empty");
+    }
+    if code.split(':').any(|segment| segment.starts_with(' ') || segment.ends_with(' ')) {
+        return wrong("no segment of an account code begins or ends with a space");
+    }
+    Ok(())
+}
+
+/// A currency code: a capital, then capitals, digits and `' . _ -`.
+pub(crate) fn currency_code(field: &str, code: &str) -> Checked {
+    let rest = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"'._-".contains(&byte);
+    let good = code.len() <= MAX_CURRENCY_CHARS
+        && code.starts_with(|first: char| first.is_ascii_uppercase())
+        && code.bytes().all(rest);
+    if good {
+        return Ok(());
+    }
+    let message = format!("a currency code is 1 to {MAX_CURRENCY_CHARS} of A-Z 0-9 ' . _ -, a capital first");
+    Err(Invalid::new(field, Some(code.to_owned()), message))
+}
+
+fn optional_currency(code: Option<&str>) -> Checked {
+    code.map_or(Ok(()), |code| currency_code("currency", code))
+}
+
+fn name(field: &str, text: &str) -> Checked {
+    within(field, text, 1, MAX_NAME_CHARS)
+}
+
+fn optional_text(field: &str, text: Option<&str>) -> Checked {
+    text.map_or(Ok(()), |text| within(field, text, 0, MAX_TEXT_CHARS))
+}
+
+fn within(field: &str, text: &str, least: usize, most: usize) -> Checked {
+    if text.contains('\0') {
+        return Err(Invalid::new(field, None, "the character U+0000 is not allowed"));
+    }
+    // A text of so few bytes cannot have too many characters: most are not counted at all.
+    let too_long = text.len() > most && text.chars().count() > most;
+    if too_long || (least > 0 && text.is_empty()) {
+        return Err(Invalid::new(field, Some(text.to_owned()), format!("this has {least} to {most} characters")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_codes_follow_the_grammar() {
+        for good in ["a", "assets:cash:till-1", "Löhne:März 2025", &"x".repeat(128)] {
+            assert!(account_code("account", good).is_ok(), "{good}");
+        }
+        for bad in ["", ":", "a:", ":a", "a::b", " a", "a ", "a: b", "a\tb", "a\u{0}b", &"x".repeat(129)] {
+            assert!(account_code("account", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn currency_codes_follow_the_grammar() {
+        for good in ["EUR", "X", "GAME-GOLD_2", "A'.", &"X".repeat(24)] {
+            assert!(currency_code("code", good).is_ok(), "{good}");
+        }
+        for bad in ["", "eur", "1A", "E R", "É", "E/R", &"X".repeat(25)] {
+            assert!(currency_code("code", bad).is_err(), "{bad}");
+        }
+    }
+}

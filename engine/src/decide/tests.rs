@@ -1,0 +1,1 @@
+//! Rule tests: one row, one expected outcome.

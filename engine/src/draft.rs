@@ -1,0 +1,231 @@
+//! A draft: what a batch of commands would append, decided but not yet written.
+//!
+//! A single command is the batch of one. Atomic batches are taken apart here: their members are
+//! decided in order, each on the state that those before it left, and all are taken back when one
+//! fails.
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+
+use crate::clock::to_microseconds;
+use crate::command::{Action, Command, CommandBatch};
+use crate::decide::{self, Decision, NewEvent, Stop};
+use crate::event::{BatchCommitted, Envelope, Event, Payload, kind};
+use crate::fold::{self, Posting};
+use crate::hash::Fields;
+use crate::outcome::{Invalid, Outcome, Receipt, Refusal, Rejection, Rule};
+use crate::position::Position;
+use crate::state::{Facts, Mark, Need, State};
+use std::sync::Arc;
+
+/// The rows that a batch of commands appends: one commit.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) events: Vec<Event>,
+    pub(crate) accounts: Vec<AccountRow>,
+    pub(crate) postings: Vec<Posting>,
+}
+
+/// One row of the `account` table.
+#[derive(Debug)]
+pub(crate) struct AccountRow(pub(crate) Arc<Facts>);
+
+/// Where a draft and its state stood, to go back to.
+struct Save {
+    mark: Mark,
+    events: usize,
+    accounts: usize,
+    postings: usize,
+}
+
+impl Draft {
+    /// Decides one command and adds what it writes; `stamp` is the clock's time when it was sent.
+    ///
+    /// What is missing is answered as an error; the draft and the state are then as before.
+    pub(crate) fn add(&mut self, state: &mut State, command: &Command, stamp: Timestamp) -> Result<Outcome, Need> {
+        let save = self.save(state);
+        let added = match &command.action {
+            Action::Batch(batch) if batch.atomic => self.add_atomic(state, command, batch, stamp),
+            Action::Batch(batch) => self.add_members(state, command, batch, stamp),
+            _ => self.add_single(state, command, stamp),
+        };
+        added.or_else(|stop| {
+            self.restore(state, &save);
+            match stop {
+                Stop::Refused(refusal) => Ok(refusal.into()),
+                Stop::Missing(need) => Err(need),
+            }
+        })
+    }
+
+    fn add_single(&mut self, state: &mut State, command: &Command, stamp: Timestamp) -> Result<Outcome, Stop> {
+        let recorded_at = recorded_at(state, stamp);
+        match decide::decide(state, command, recorded_at)? {
+            Decision::Duplicate(receipt) => Ok(Outcome::Ok(receipt)),
+            Decision::Write(event) => self.write(state, command, event, recorded_at).map(Outcome::Ok),
+        }
+    }
+
+    /// A batch that is not atomic is exactly its members, sent one by one.
+    fn add_members(
+        &mut self,
+        state: &mut State,
+        command: &Command,
+        batch: &CommandBatch,
+        stamp: Timestamp,
+    ) -> Result<Outcome, Stop> {
+        command.check()?;
+        let outcomes = batch.commands.iter().map(|member| self.add(state, member, stamp));
+        let outcomes: Vec<_> = outcomes.collect::<Result<_, Need>>()?;
+        Ok(Outcome::Ok(batch_receipt(outcomes)))
+    }
+
+    fn add_atomic(
+        &mut self,
+        state: &mut State,
+        command: &Command,
+        batch: &CommandBatch,
+        stamp: Timestamp,
+    ) -> Result<Outcome, Stop> {
+        command.check()?;
+        if let Some(receipt) = decide::check_id(state, command)? {
+            return Ok(Outcome::Ok(receipt));
+        }
+        let mut outcomes = Vec::with_capacity(batch.commands.len());
+        for (index, member) in batch.commands.iter().enumerate() {
+            let outcome = self.add(state, member, stamp)?;
+            if !outcome.is_ok() {
+                return Err(decide::verified(state, command, batch_failed(index, outcome)));
+            }
+            outcomes.push(outcome);
+        }
+        let mut receipt = batch_receipt(outcomes);
+        let wrote = receipt.position.is_some();
+        if let (true, Some(_)) = (wrote, &command.id) {
+            // The batch's own id needs a row of its own in the index of ids.
+            let committed = BatchCommitted { commands: batch.commands.len() };
+            let event = NewEvent::new(kind::BATCH_COMMITTED, &committed, Payload::BatchCommitted(committed.clone()))?;
+            let written = self.write(state, command, event, recorded_at(state, stamp))?;
+            receipt = Receipt { outcomes: receipt.outcomes, balances: None, ..written };
+        }
+        Ok(Outcome::Ok(receipt))
+    }
+
+    fn write(
+        &mut self,
+        state: &mut State,
+        command: &Command,
+        new: NewEvent,
+        recorded_at: Timestamp,
+    ) -> Result<Receipt, Stop> {
+        let event = place(state, command, &new, recorded_at)?;
+        let postings = fold::fold(state, &event, &new.payload).map_err(malformed)?;
+        if let Payload::AccountOpened(opened) = &new.payload
+            && let Some(account) = state.account(&opened.account, &opened.currency)
+        {
+            self.accounts.push(AccountRow(Arc::clone(&account.facts)));
+        }
+        let amount = match &new.payload {
+            Payload::EntryPosted(entry) => entry.amount,
+            _ => None,
+        };
+        let receipt = Receipt {
+            position: Some(event.position),
+            id: event.id.clone(),
+            hash: Some(event.hash),
+            recorded_at: Some(event.recorded_at),
+            amount,
+            balances: balances(state, &new.payload, event.position),
+            ..Receipt::default()
+        };
+        self.postings.extend(postings);
+        self.events.push(event);
+        Ok(receipt)
+    }
+
+    fn save(&self, state: &State) -> Save {
+        Save {
+            mark: state.mark(),
+            events: self.events.len(),
+            accounts: self.accounts.len(),
+            postings: self.postings.len(),
+        }
+    }
+
+    fn restore(&mut self, state: &mut State, save: &Save) {
+        state.rollback(&save.mark);
+        self.events.truncate(save.events);
+        self.accounts.truncate(save.accounts);
+        self.postings.truncate(save.postings);
+    }
+}
+
+/// Recorded time never goes back along positions.
+fn recorded_at(state: &State, stamp: Timestamp) -> Timestamp {
+    let stamp = to_microseconds(stamp);
+    state.head.recorded_at.map_or(stamp, |last| last.max(stamp))
+}
+
+/// Gives the event its place behind the state's head, and its hash.
+fn place(state: &State, command: &Command, new: &NewEvent, recorded_at: Timestamp) -> Result<Event, Stop> {
+    let envelope = Envelope {
+        fingerprint: command.fingerprint().to_string(),
+        correlation: command.correlation.clone(),
+        meta: command.meta.clone(),
+    };
+    let text = serde_json::to_string(&envelope);
+    let json = |text: Result<String, serde_json::Error>| {
+        text.and_then(RawValue::from_string).map_err(|error| Stop::from(Invalid::new("", None, error.to_string())))
+    };
+    let mut event = Event {
+        position: state.head.position.next(),
+        id: command.id.clone(),
+        stream: new.stream.as_ref().map(|(stream, _)| stream.clone()),
+        version: new.stream.as_ref().map(|(_, version)| *version),
+        kind: new.kind.as_ref().to_owned(),
+        schema: 1,
+        data: json(Ok(new.data.clone()))?,
+        meta: json(text)?,
+        effective_at: command.at.map_or(recorded_at, to_microseconds),
+        recorded_at,
+        hash: state.head.hash,
+    };
+    event.hash = state.head.hash.chain(&Fields::from(&event));
+    Ok(event)
+}
+
+/// The balances of the touched accounts, in order of first appearance.
+fn balances(state: &State, payload: &Payload, position: Position) -> Option<Vec<crate::Balance>> {
+    let Payload::EntryPosted(entry) = payload else { return None };
+    let mut seen: Vec<(&str, &str)> = Vec::with_capacity(entry.legs.len());
+    for leg in &entry.legs {
+        let account = (leg.account.as_str(), leg.currency.as_str());
+        if !seen.contains(&account) {
+            seen.push(account);
+        }
+    }
+    let accounts = seen.into_iter().filter_map(|(code, currency)| state.account(code, currency));
+    Some(accounts.map(|account| account.balance(position)).collect())
+}
+
+/// The receipt of a batch: its members' outcomes, and the last place that it wrote.
+fn batch_receipt(outcomes: Vec<Outcome>) -> Receipt {
+    let written = outcomes.iter().rev().find_map(|outcome| match outcome {
+        Outcome::Ok(receipt) if !receipt.duplicate => Some((receipt.position, receipt.hash, receipt.recorded_at)),
+        _ => None,
+    });
+    let (position, hash, recorded_at) = written.unwrap_or_default();
+    Receipt { position, hash, recorded_at, outcomes: Some(outcomes), ..Receipt::default() }
+}
+
+fn batch_failed(index: usize, outcome: Outcome) -> Stop {
+    let mut rejection =
+        Rejection::new(Rule::BatchFailed, format!("command {index} of the batch failed; none was done"));
+    rejection.index = Some(index);
+    rejection.outcome = Some(Box::new(outcome));
+    Stop::Refused(Refusal::Rejected(rejection))
+}
+
+fn malformed(error: crate::event::PayloadError) -> Stop {
+    Stop::from(Invalid::new("", None, error.to_string()))
+}

@@ -1,0 +1,247 @@
+//! The ledger: what an embedder holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::{Clock, SystemClock};
+use crate::command::{Account, Change, Command, Entry, Transfer};
+use crate::error::Error;
+use crate::log::Log;
+use crate::outcome::{Outcome, Receipt};
+use crate::query::Balance;
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::store::postgres::{Connection, PostgresSettings, PostgresStore};
+use crate::writer::{self, Request};
+
+/// Bounds of an open ledger. Memory stays within them, whatever the load.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Commands that wait for the writer; callers beyond wait to be let in. Default 8,192.
+    pub queue_commands: usize,
+    /// Most commands in one commit; a batch is one command. Default 2,000.
+    pub batch_commands_max: usize,
+    /// Accounts kept in memory between batches, with their balances. Default 100,000.
+    pub cached_accounts: usize,
+    /// Ids kept in memory between batches. Default 20,000.
+    pub cached_ids: usize,
+    /// Versions of entities kept in memory between batches. Default 100,000.
+    pub cached_streams: usize,
+    /// Events read at a time while catching up. Default 1,000.
+    pub page_events: usize,
+    /// How often a batch is decided again because other writers were faster. Default 1,000.
+    pub attempts_max: usize,
+    /// How long to ask the log for the outcome of a commit whose connection was lost. Default 30 s.
+    pub resolve_timeout: Duration,
+    /// How long to wait between two such questions. Default 200 ms.
+    pub resolve_interval: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            queue_commands: 8_192,
+            batch_commands_max: 2_000,
+            cached_accounts: 100_000,
+            cached_ids: 20_000,
+            cached_streams: 100_000,
+            page_events: 1_000,
+            attempts_max: 1_000,
+            resolve_timeout: Duration::from_secs(30),
+            resolve_interval: Duration::from_millis(200),
+        }
+    }
+}
+
+/// An open ledger: a book with one log and one chart of accounts.
+///
+/// Cheap to clone; all clones share one writer, which commits the commands of many callers together.
+/// Several processes may write one ledger at the same time.
+///
+/// ```
+/// use postfold::{Account, Entry, Ledger};
+/// use rust_decimal::dec;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), postfold::Error> {
+/// let ledger = Ledger::in_memory();
+/// ledger.open(Account::asset("cash:till-1", "EUR")).await?;
+/// ledger.open(Account::income("sales", "EUR").ceiling(dec!(1_000_000))).await?;
+///
+/// let sale = Entry::new("sale-1").debit("cash:till-1", dec!(12.50)).credit("sales", dec!(12.50));
+/// let receipt = ledger.post(sale).await?; // durable here, or it did not happen
+///
+/// let till = ledger.balance("cash:till-1").await?;
+/// assert_eq!(till.posted, dec!(12.50));
+/// assert_eq!(Some(till.position), receipt.position);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Ledger {
+    requests: mpsc::Sender<Request>,
+    clock: Arc<dyn Clock>,
+    log: Log,
+}
+
+/// How a ledger is opened: see [`Ledger::builder`].
+#[derive(Default)]
+pub struct LedgerBuilder {
+    settings: Settings,
+    postgres: PostgresSettings,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl LedgerBuilder {
+    /// Sets the bounds of the writer.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Sets schema, pool and timeouts.
+    pub fn postgres(mut self, postgres: PostgresSettings) -> Self {
+        self.postgres = postgres;
+        self
+    }
+
+    /// Sets where the recorded time comes from; default: the machine's clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Opens a ledger in PostgreSQL. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be reached, its schema is of another version, or there is no ledger
+    /// of this name: `postfold init` (or [`crate::init`]) creates it.
+    pub async fn connect(self, connection: impl Into<Connection>, name: &str) -> Result<Ledger, Error> {
+        let store = PostgresStore::open(connection.into(), name, self.postgres.clone()).await?;
+        Ok(self.start(Arc::new(store)))
+    }
+
+    /// Opens an empty ledger in memory. Must be called within a tokio runtime.
+    pub fn in_memory(self) -> Ledger {
+        self.start(Arc::new(MemoryStore::new("memory")))
+    }
+
+    fn start(self, store: Arc<dyn Store>) -> Ledger {
+        let (requests, receiver) = mpsc::channel(self.settings.queue_commands);
+        tokio::spawn(writer::run(Arc::clone(&store), self.settings, receiver));
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        Ledger { requests, clock, log: Log::new(store) }
+    }
+}
+
+impl Ledger {
+    /// Opens a ledger in PostgreSQL with the default settings; creates nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`LedgerBuilder::connect`].
+    pub async fn connect(connection: impl Into<Connection>, name: &str) -> Result<Self, Error> {
+        Self::builder().connect(connection, name).await
+    }
+
+    /// An empty ledger in memory, with the same rules: for tests.
+    pub fn in_memory() -> Self {
+        Self::builder().in_memory()
+    }
+
+    /// Sets bounds, schema or clock before the ledger is opened.
+    pub fn builder() -> LedgerBuilder {
+        LedgerBuilder::default()
+    }
+
+    /// Opens an account.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] by a rule (such as `account_exists`), otherwise as [`Ledger::submit`].
+    pub async fn open(&self, account: Account) -> Result<Receipt, Error> {
+        self.execute(account).await
+    }
+
+    /// Posts a balanced entry. When this returns, it is durable; a repeat under the same id answers
+    /// the same receipt with `duplicate`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] by a rule (such as `insufficient_funds`), otherwise as [`Ledger::submit`].
+    pub async fn post(&self, entry: Entry) -> Result<Receipt, Error> {
+        self.execute(entry).await
+    }
+
+    /// Posts the two-leg entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::post`].
+    pub async fn transfer(&self, transfer: Transfer) -> Result<Receipt, Error> {
+        self.execute(transfer).await
+    }
+
+    /// Records one change of an entity.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with a conflict when `expected_version` is not the version found, otherwise
+    /// as [`Ledger::submit`].
+    pub async fn record(&self, change: Change) -> Result<Receipt, Error> {
+        self.execute(change).await
+    }
+
+    /// Any command; a refusal is an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`], otherwise as [`Ledger::submit`].
+    pub async fn execute(&self, command: impl Into<Command>) -> Result<Receipt, Error> {
+        Ok(self.submit(command.into()).await?.into_result()?)
+    }
+
+    /// Any command; a refusal is an outcome.
+    ///
+    /// Waits for a place in the queue when it is full. Dropping the future does not take the command
+    /// back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] or [`Error::Database`]: it was not done. [`Error::OutcomeUnknown`]: it
+    /// was done once or not at all; the same command under its id tells which.
+    pub async fn submit(&self, command: Command) -> Result<Outcome, Error> {
+        let answer = self.enqueue(command).await?;
+        answer.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Sends a command, stamped with the clock's time now, and answers at once with where its outcome
+    /// will come: for callers that keep many on their way, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the ledger's runtime is gone.
+    pub async fn enqueue(&self, command: Command) -> Result<oneshot::Receiver<Result<Outcome, Error>>, Error> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request { command, stamp: self.clock.now(), reply };
+        self.requests.send(request).await.map_err(|_| Error::Closed)?;
+        Ok(answer)
+    }
+
+    /// The balance of an account that is open in one currency, strongly consistent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Log::balance`].
+    pub async fn balance(&self, account: &str) -> Result<Balance, Error> {
+        self.log.balance(account, None).await
+    }
+
+    /// The read half: events, balances, verification.
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+}

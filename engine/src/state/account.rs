@@ -1,0 +1,149 @@
+//! An account as `decide` sees it: what was opened, and its running totals in minor units.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+
+use crate::account::{AccountType, Limits, Side};
+use crate::event::AccountOpened;
+use crate::money::{self, AmountError, Minor};
+use crate::position::Position;
+use crate::query::Balance;
+
+/// The account's number within its ledger: the position that opened it.
+pub(crate) type AccountId = Position;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) totals: Totals,
+    /// What left it on the last day that anything left it; only where a daily limit counts.
+    pub(crate) out: Option<Outflow>,
+}
+
+/// What does not change while an account lives.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) id: AccountId,
+    pub(crate) code: Arc<str>,
+    pub(crate) currency: Arc<str>,
+    pub(crate) scale: u8,
+    pub(crate) account_type: AccountType,
+    pub(crate) normal: Side,
+    pub(crate) limits: MinorLimits,
+}
+
+/// [`Limits`] in minor units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MinorLimits {
+    pub(crate) floor: Option<Minor>,
+    pub(crate) ceiling: Option<Minor>,
+    pub(crate) daily_out: Option<Minor>,
+}
+
+/// The running totals after an account's newest posting, each side for itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) debits_posted: Minor,
+    pub(crate) credits_posted: Minor,
+    pub(crate) debits_pending: Minor,
+    pub(crate) credits_pending: Minor,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outflow {
+    pub(crate) day: Date,
+    pub(crate) sum: Minor,
+}
+
+impl Account {
+    pub(crate) fn opened(id: AccountId, opened: &AccountOpened) -> Result<Self, AmountError> {
+        let facts = Facts {
+            id,
+            code: opened.account.as_str().into(),
+            currency: opened.currency.as_str().into(),
+            scale: opened.scale,
+            account_type: opened.account_type,
+            normal: opened.normal,
+            limits: MinorLimits::new(&opened.limits, opened.scale)?,
+        };
+        Ok(Self { facts: Arc::new(facts), totals: Totals::default(), out: None })
+    }
+
+    /// The posted balance on the normal side.
+    pub(crate) fn posted(&self) -> Minor {
+        self.signed(self.totals.debits_posted - self.totals.credits_posted)
+    }
+
+    /// What holds will bring, when they settle.
+    pub(crate) fn pending_in(&self) -> Minor {
+        match self.facts.normal {
+            Side::Debit => self.totals.debits_pending,
+            Side::Credit => self.totals.credits_pending,
+        }
+    }
+
+    /// What holds reserve.
+    pub(crate) fn pending_out(&self) -> Minor {
+        match self.facts.normal {
+            Side::Debit => self.totals.credits_pending,
+            Side::Credit => self.totals.debits_pending,
+        }
+    }
+
+    /// What may still leave the account.
+    pub(crate) fn available(&self) -> Minor {
+        self.posted() - self.pending_out()
+    }
+
+    /// A debit-minus-credit amount, on the account's normal side.
+    pub(crate) fn signed(&self, debit_minus_credit: Minor) -> Minor {
+        match self.facts.normal {
+            Side::Debit => debit_minus_credit,
+            Side::Credit => -debit_minus_credit,
+        }
+    }
+
+    /// What left on that day.
+    pub(crate) fn out_on(&self, day: Date) -> Minor {
+        self.out.filter(|out| out.day == day).map_or(0, |out| out.sum)
+    }
+
+    pub(crate) fn decimal(&self, minor: Minor) -> Decimal {
+        money::to_decimal(minor, self.facts.scale)
+    }
+
+    pub(crate) fn balance(&self, position: Position) -> Balance {
+        Balance {
+            account: Arc::clone(&self.facts.code),
+            currency: Arc::clone(&self.facts.currency),
+            account_type: self.facts.account_type,
+            normal: self.facts.normal,
+            posted: self.decimal(self.posted()),
+            pending_in: self.decimal(self.pending_in()),
+            pending_out: self.decimal(self.pending_out()),
+            available: self.decimal(self.available()),
+            position,
+        }
+    }
+}
+
+impl MinorLimits {
+    pub(crate) fn new(limits: &Limits, scale: u8) -> Result<Self, AmountError> {
+        let minor = |limit: Option<Decimal>| limit.map(|limit| money::to_minor(limit, scale)).transpose();
+        Ok(Self { floor: minor(limits.floor)?, ceiling: minor(limits.ceiling)?, daily_out: minor(limits.daily_out)? })
+    }
+}
+
+impl Totals {
+    /// The totals after a posted leg.
+    pub(crate) fn post(mut self, side: Side, amount: Minor) -> Option<Self> {
+        let total = match side {
+            Side::Debit => &mut self.debits_posted,
+            Side::Credit => &mut self.credits_posted,
+        };
+        *total = money::add(*total, amount)?;
+        Some(self)
+    }
+}

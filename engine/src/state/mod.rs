@@ -1,0 +1,260 @@
+//! What `decide` sees: the part of a ledger that a batch touches, as of one position.
+//!
+//! Nothing is loaded here: a look-up of something that is not here yet answers what is needed
+//! ([`Need`]), the writer loads it and decides again.
+
+mod account;
+mod tracked;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+pub(crate) use account::{Account, AccountId, Facts, MinorLimits, Outflow, Totals};
+use tracked::Tracked;
+
+use crate::command::Fingerprint;
+use crate::hash::Hash;
+use crate::outcome::Receipt;
+use crate::position::Position;
+
+/// The end of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Head {
+    /// The last position; 0 in an empty log.
+    pub position: Position,
+    /// The hash at that position; in an empty log the one that stands before the first event.
+    pub hash: Hash,
+    /// When the last event was recorded.
+    pub recorded_at: Option<Timestamp>,
+}
+
+/// Something to be loaded from the log before a command can be decided.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Need {
+    /// All accounts of this code.
+    Code(String),
+    /// A currency that is not in ISO 4217.
+    Currency(String),
+    /// Whether, and by what, this id was used.
+    Id(String),
+    /// The version that this stream has.
+    Stream(String),
+    /// The receipt and fingerprint of the event at this position.
+    Record(Position),
+}
+
+/// What an earlier command under an id, or at a position, left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) position: Position,
+    pub(crate) id: Option<String>,
+    pub(crate) fingerprint: Option<Fingerprint>,
+    pub(crate) hash: Hash,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) amount: Option<Decimal>,
+}
+
+impl Record {
+    pub(crate) fn duplicate(&self) -> Receipt {
+        Receipt {
+            position: Some(self.position),
+            id: self.id.clone(),
+            hash: Some(self.hash),
+            recorded_at: Some(self.recorded_at),
+            duplicate: true,
+            amount: self.amount,
+            ..Receipt::default()
+        }
+    }
+}
+
+/// What is known of an id.
+#[derive(Clone, Debug)]
+pub(crate) enum IdUse {
+    /// Not looked up: taken as free, since most are; the unique index of the log refuses one that is
+    /// not, and a command that is refused for another reason is decided again once it was looked up.
+    Unverified,
+    /// Not used in the log up to the head.
+    Free,
+    /// Used by this event.
+    Used(Arc<Record>),
+}
+
+/// How much of a ledger is kept in memory between batches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CacheBounds {
+    pub(crate) accounts: usize,
+    pub(crate) ids: usize,
+    pub(crate) streams: usize,
+}
+
+pub(crate) struct State {
+    pub(crate) head: Head,
+    codes: Tracked<Arc<str>, Vec<AccountId>>,
+    accounts: Tracked<AccountId, Account>,
+    currencies: Tracked<Arc<str>, Option<(u8, Position)>>,
+    ids: Tracked<Arc<str>, IdUse>,
+    streams: Tracked<Arc<str>, i64>,
+    records: Tracked<Position, Arc<Record>>,
+}
+
+/// A place in the undo logs of a [`State`].
+pub(crate) struct Mark {
+    head: Head,
+    undo: [usize; 6],
+}
+
+impl State {
+    pub(crate) fn new(head: Head) -> Self {
+        Self {
+            head,
+            codes: Tracked::new(),
+            accounts: Tracked::new(),
+            currencies: Tracked::new(),
+            ids: Tracked::new(),
+            streams: Tracked::new(),
+            records: Tracked::new(),
+        }
+    }
+
+    // Look-ups, pure: what is not here is needed.
+
+    /// The accounts of this code, one a currency, in the order in which they were opened.
+    pub(crate) fn accounts_of(&self, code: &str) -> Result<Vec<&Account>, Need> {
+        let need = || Need::Code(code.to_owned());
+        let ids = self.codes.get(code).ok_or_else(need)?;
+        ids.iter().map(|id| self.accounts.get(id).ok_or_else(need)).collect()
+    }
+
+    /// The account of this code in this currency, if it is here.
+    pub(crate) fn account(&self, code: &str, currency: &str) -> Option<&Account> {
+        let ids = self.codes.get(code)?;
+        ids.iter().filter_map(|id| self.accounts.get(id)).find(|account| &*account.facts.currency == currency)
+    }
+
+    /// The scale of a registered currency and the position that registered it; `None` if there is none.
+    pub(crate) fn registered_currency(&self, code: &str) -> Result<Option<(u8, Position)>, Need> {
+        self.currencies.get(code).copied().ok_or_else(|| Need::Currency(code.to_owned()))
+    }
+
+    pub(crate) fn id(&self, id: &str) -> IdUse {
+        self.ids.get(id).cloned().unwrap_or(IdUse::Unverified)
+    }
+
+    pub(crate) fn version(&self, stream: &str) -> Result<i64, Need> {
+        self.streams.get(stream).copied().ok_or_else(|| Need::Stream(stream.to_owned()))
+    }
+
+    pub(crate) fn record(&self, position: Position) -> Result<&Arc<Record>, Need> {
+        self.records.get(&position).ok_or(Need::Record(position))
+    }
+
+    /// Whether what a command needs is not here.
+    pub(crate) fn lacks(&self, need: &Need) -> bool {
+        match need {
+            Need::Code(code) => self.accounts_of(code).is_err(),
+            Need::Currency(code) => self.registered_currency(code).is_err(),
+            Need::Id(id) => matches!(self.id(id), IdUse::Unverified),
+            Need::Stream(stream) => self.version(stream).is_err(),
+            Need::Record(position) => self.record(*position).is_err(),
+        }
+    }
+
+    // Changes that a rollback takes back.
+
+    pub(crate) fn set_account(&mut self, account: Account) {
+        self.accounts.set(account.facts.id, account);
+    }
+
+    pub(crate) fn add_account(&mut self, account: Account) {
+        // A code that is not here may have further accounts in the log: they are loaded when named.
+        if let Some(ids) = self.codes.get(&*account.facts.code) {
+            let mut ids = ids.clone();
+            ids.push(account.facts.id);
+            self.codes.set(Arc::clone(&account.facts.code), ids);
+            self.set_account(account);
+        }
+    }
+
+    pub(crate) fn set_currency(&mut self, code: &str, scale: u8, position: Position) {
+        self.currencies.set(code.into(), Some((scale, position)));
+    }
+
+    pub(crate) fn set_version(&mut self, stream: &str, version: i64) {
+        self.streams.set(stream.into(), version);
+    }
+
+    /// Remembers what was written under an id, and what `open_account` and `register_currency` wrote.
+    pub(crate) fn set_record(&mut self, record: Record, by_position: bool) {
+        let record = Arc::new(record);
+        if let Some(id) = &record.id {
+            self.ids.set(id.as_str().into(), IdUse::Used(Arc::clone(&record)));
+        }
+        if by_position {
+            self.records.set(record.position, record);
+        }
+    }
+
+    // What was read from the log as of the head.
+
+    pub(crate) fn load_code(&mut self, code: &str, accounts: Vec<Account>) {
+        self.codes.load(code.into(), accounts.iter().map(|account| account.facts.id).collect());
+        for account in accounts {
+            self.accounts.load(account.facts.id, account);
+        }
+    }
+
+    pub(crate) fn load_currency(&mut self, code: &str, currency: Option<(u8, Position)>) {
+        self.currencies.load(code.into(), currency);
+    }
+
+    pub(crate) fn load_id(&mut self, id: &str, record: Option<Record>) {
+        let known = record.map_or(IdUse::Free, |record| IdUse::Used(Arc::new(record)));
+        self.ids.load(id.into(), known);
+    }
+
+    pub(crate) fn load_version(&mut self, stream: &str, version: i64) {
+        self.streams.load(stream.into(), version);
+    }
+
+    pub(crate) fn load_record(&mut self, record: Record) {
+        self.records.load(record.position, Arc::new(record));
+    }
+
+    // Batches.
+
+    pub(crate) fn mark(&self) -> Mark {
+        let undo = [
+            self.codes.mark(),
+            self.accounts.mark(),
+            self.currencies.mark(),
+            self.ids.mark(),
+            self.streams.mark(),
+            self.records.mark(),
+        ];
+        Mark { head: self.head, undo }
+    }
+
+    pub(crate) fn rollback(&mut self, mark: &Mark) {
+        let [codes, accounts, currencies, ids, streams, records] = mark.undo;
+        self.head = mark.head;
+        self.codes.rollback(codes);
+        self.accounts.rollback(accounts);
+        self.currencies.rollback(currencies);
+        self.ids.rollback(ids);
+        self.streams.rollback(streams);
+        self.records.rollback(records);
+    }
+
+    /// Makes the batch final and brings the caches back to their bounds.
+    pub(crate) fn commit(&mut self, bounds: CacheBounds) {
+        self.codes.trim(bounds.accounts);
+        self.accounts.trim(bounds.accounts);
+        self.currencies.trim(bounds.accounts);
+        self.ids.trim(bounds.ids);
+        self.streams.trim(bounds.streams);
+        self.records.trim(bounds.ids);
+    }
+}

@@ -1,0 +1,98 @@
+//! A cache that can take back what was done since a mark, and that is trimmed only between batches.
+
+use std::borrow::Borrow;
+use std::hash::Hash;
+
+use lru::LruCache;
+
+/// A least-recently-used map with an undo log.
+///
+/// Within a batch nothing is evicted, so what a batch has loaded stays; after it, [`Tracked::trim`]
+/// brings the map back to its bound.
+#[derive(Debug)]
+pub(crate) struct Tracked<K: Hash + Eq, V> {
+    map: LruCache<K, V>,
+    undo: Vec<(K, Option<V>)>,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Tracked<K, V> {
+    pub(crate) fn new() -> Self {
+        Self { map: LruCache::unbounded(), undo: Vec::new() }
+    }
+
+    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.map.peek(key)
+    }
+
+    /// A change that [`Tracked::rollback`] takes back.
+    pub(crate) fn set(&mut self, key: K, value: V) {
+        let before = self.map.put(key.clone(), value);
+        self.undo.push((key, before));
+    }
+
+    /// What was read from the log: stays, whatever becomes of the batch.
+    pub(crate) fn load(&mut self, key: K, value: V) {
+        self.map.put(key, value);
+    }
+
+    pub(crate) fn mark(&self) -> usize {
+        self.undo.len()
+    }
+
+    pub(crate) fn rollback(&mut self, mark: usize) {
+        while self.undo.len() > mark {
+            match self.undo.pop() {
+                Some((key, Some(before))) => {
+                    self.map.put(key, before);
+                }
+                Some((key, None)) => {
+                    self.map.pop(&key);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Makes the changes since the last trim final, and evicts what is beyond `most` entries.
+    pub(crate) fn trim(&mut self, most: usize) {
+        self.undo.clear();
+        while self.map.len() > most {
+            self.map.pop_lru();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollback_restores_what_was_there_and_removes_what_was_not() {
+        let mut map = Tracked::new();
+        map.load("loaded", 1);
+        map.set("kept", 1);
+        let mark = map.mark();
+        map.set("kept", 2);
+        map.set("kept", 3);
+        map.set("new", 1);
+        map.set("loaded", 9);
+        map.rollback(mark);
+        assert_eq!((map.get("kept"), map.get("new"), map.get("loaded")), (Some(&1), None, Some(&1)));
+        map.rollback(0);
+        assert_eq!((map.get("kept"), map.get("loaded")), (None, Some(&1)));
+    }
+
+    #[test]
+    fn a_trim_evicts_what_was_used_least_recently() {
+        let mut map = Tracked::new();
+        for key in ["a", "b", "c"] {
+            map.set(key, 0);
+        }
+        map.set("a", 0);
+        map.trim(2);
+        assert_eq!((map.get("a"), map.get("b"), map.get("c")), (Some(&0), None, Some(&0)));
+    }
+}

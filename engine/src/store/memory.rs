@@ -1,0 +1,260 @@
+//! The log in memory: the same semantics as in PostgreSQL, for tests of embedders and for doc-tests.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::{AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Store};
+use crate::draft::Draft;
+use crate::error::Error;
+use crate::event::{Event, Payload};
+use crate::fold::{self, Posting};
+use crate::hash::Hash;
+use crate::money::{self, Minor};
+use crate::position::Position;
+use crate::query::Balance;
+use crate::state::{Account, Facts, Head, Need, Outflow, Totals};
+use std::sync::Arc;
+
+/// A ledger's log in memory; gone with the process.
+pub(crate) struct MemoryStore {
+    name: String,
+    log: Mutex<Log>,
+    known: watch::Sender<Position>,
+}
+
+#[derive(Default)]
+struct Log {
+    events: Vec<Event>,
+    ids: HashMap<String, usize>,
+    streams: HashMap<(String, i64), usize>,
+    accounts: Vec<Arc<Facts>>,
+    postings: BTreeMap<(Position, Position, i32), Posting>,
+}
+
+impl MemoryStore {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), log: Mutex::default(), known: watch::Sender::new(Position::START) }
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn head(&self) -> Result<Head, Error> {
+        Ok(self.log().head(&self.name))
+    }
+
+    async fn load(&self, needs: &[Need], at: Position) -> Result<Loaded, Error> {
+        let log = self.log();
+        let mut loaded = Loaded::default();
+        for need in needs {
+            match need {
+                Need::Code(code) => loaded.codes.push((code.clone(), log.accounts_of(code, at)?)),
+                Need::Currency(code) => loaded.currencies.push((code.clone(), log.currency(code, at)?)),
+                Need::Id(id) => {
+                    let event = log.ids.get(id).and_then(|index| log.events.get(*index));
+                    let record =
+                        event.filter(|event| event.position <= at).map(|event| fold::record(event, &event.payload()?));
+                    loaded.ids.push((id.clone(), record.transpose()?));
+                }
+                Need::Stream(stream) => loaded.streams.push((stream.clone(), log.version(stream, at))),
+                Need::Record(position) => {
+                    if let Some(event) = log.event(*position).filter(|event| event.position <= at) {
+                        loaded.records.push(fold::record(event, &event.payload()?)?);
+                    }
+                }
+            }
+        }
+        Ok(loaded)
+    }
+
+    async fn append(&self, draft: &Draft) -> Result<(), AppendError> {
+        self.log().append(draft, &self.name)
+    }
+
+    async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error> {
+        let log = self.log();
+        let start = usize::try_from(after.get()).unwrap_or(usize::MAX);
+        Ok(log.events.iter().skip(start).take(limit).cloned().collect())
+    }
+
+    async fn postings(&self, after: PostingKey, upto: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
+        let log = self.log();
+        let behind =
+            (std::ops::Bound::Excluded((after.account, after.position, after.leg)), std::ops::Bound::Unbounded);
+        let rows = log.postings.range(behind).filter(|((_, position, _), _)| *position <= upto);
+        Ok(rows.take(limit).map(|(_, posting)| row(posting)).collect())
+    }
+
+    async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error> {
+        let log = self.log();
+        let mut accounts: Vec<_> =
+            log.accounts.iter().filter(|facts| facts.code.starts_with(prefix) && facts.id <= at).collect();
+        accounts.sort_by(|left, right| (&left.code, &left.currency).cmp(&(&right.code, &right.currency)));
+        Ok(accounts.into_iter().map(|facts| log.account(facts, at).balance(at)).collect())
+    }
+
+    async fn announce(&self, head: Position) {
+        self.known.send_replace(head);
+    }
+
+    async fn changed(&self, after: Position, timeout: Duration) -> Result<(), Error> {
+        let mut heads = self.known.subscribe();
+        // A timeout is as good as a hint: the caller reads either way.
+        let _ = tokio::time::timeout(timeout, heads.wait_for(|head| *head > after)).await;
+        Ok(())
+    }
+}
+
+impl Log {
+    fn head(&self, name: &str) -> Head {
+        match self.events.last() {
+            None => Head { position: Position::START, hash: Hash::genesis(name), recorded_at: None },
+            Some(event) => Head { position: event.position, hash: event.hash, recorded_at: Some(event.recorded_at) },
+        }
+    }
+
+    fn append(&mut self, draft: &Draft, name: &str) -> Result<(), AppendError> {
+        let Some(first) = draft.events.first() else { return Ok(()) };
+        let head = self.head(name).position;
+        if first.position <= head {
+            return Err(AppendError::LostRace);
+        }
+        if first.position != head.next() {
+            let what = format!("positions from {} leave a gap behind {head}", first.position);
+            return Err(AppendError::Failed(Error::Damaged { position: first.position, what }));
+        }
+        let mut ids = HashSet::new();
+        for event in &draft.events {
+            let id_taken = event.id.as_ref().is_some_and(|id| self.ids.contains_key(id) || !ids.insert(id));
+            let version_taken = key(event).is_some_and(|key| self.streams.contains_key(&key));
+            if id_taken || version_taken {
+                return Err(AppendError::Duplicate);
+            }
+        }
+        self.check_balance(draft)?;
+        for event in &draft.events {
+            let index = self.events.len();
+            if let Some(id) = &event.id {
+                self.ids.insert(id.clone(), index);
+            }
+            if let Some(key) = key(event) {
+                self.streams.insert(key, index);
+            }
+            self.events.push(event.clone());
+        }
+        self.accounts.extend(draft.accounts.iter().map(|row| Arc::clone(&row.0)));
+        for posting in &draft.postings {
+            self.postings.insert((posting.account_id, posting.position, posting.leg), posting.clone());
+        }
+        Ok(())
+    }
+
+    /// What the triggers check in PostgreSQL.
+    fn check_balance(&self, draft: &Draft) -> Result<(), AppendError> {
+        let mut sums: HashMap<(Position, &str), (Minor, Minor)> = HashMap::new();
+        for posting in &draft.postings {
+            let opened = draft.accounts.iter().map(|row| &row.0);
+            let mut accounts = self.accounts.iter().chain(opened);
+            let Some(facts) = accounts.find(|facts| facts.id == posting.account_id) else {
+                let what = format!("a posting names account {}, which does not exist", posting.account_id);
+                return Err(AppendError::Failed(Error::Damaged { position: posting.position, what }));
+            };
+            let sum = sums.entry((posting.position, &facts.currency)).or_default();
+            sum.0 += posting.posted;
+            sum.1 += posting.pending;
+        }
+        match sums.into_iter().find(|(_, sum)| *sum != (0, 0)) {
+            None => Ok(()),
+            Some(((position, currency), _)) => {
+                let what = format!("the entry does not balance in {currency}");
+                Err(AppendError::Failed(Error::Damaged { position, what }))
+            }
+        }
+    }
+
+    fn event(&self, position: Position) -> Option<&Event> {
+        let index = usize::try_from(position.get() - 1).ok()?;
+        self.events.get(index)
+    }
+
+    fn accounts_of(&self, code: &str, at: Position) -> Result<Vec<Account>, Error> {
+        let facts = self.accounts.iter().filter(|facts| *facts.code == *code && facts.id <= at);
+        facts.map(|facts| self.with_outflow(self.account(facts, at), at)).collect()
+    }
+
+    fn account(&self, facts: &Arc<Facts>, at: Position) -> Account {
+        let first = (facts.id, Position::START, 0);
+        let newest = self.postings.range(first..=(facts.id, at, i32::MAX)).next_back();
+        let totals = newest.map_or(Totals::default(), |(_, posting)| posting.totals);
+        Account { facts: Arc::clone(facts), totals, out: None }
+    }
+
+    fn with_outflow(&self, mut account: Account, at: Position) -> Result<Account, Error> {
+        if account.facts.limits.daily_out.is_none() {
+            return Ok(account);
+        }
+        for event in self.events.iter().rev().filter(|event| event.position <= at) {
+            let Payload::EntryPosted(entry) = event.payload()? else { continue };
+            let of_account = |out: &&crate::event::DailyOut| {
+                out.account == *account.facts.code && out.currency == *account.facts.currency
+            };
+            if let Some(out) = entry.out.iter().find(of_account) {
+                let day = event.recorded_at.to_zoned(jiff::tz::TimeZone::UTC).date();
+                let sum = money::to_minor(out.sum, account.facts.scale).unwrap_or_default();
+                account.out = Some(Outflow { day, sum });
+                break;
+            }
+        }
+        Ok(account)
+    }
+
+    fn currency(&self, code: &str, at: Position) -> Result<Option<(u8, Position)>, Error> {
+        let index = self.streams.get(&(format!("currency:{code}"), 1));
+        let Some(event) = index.and_then(|index| self.events.get(*index)).filter(|event| event.position <= at) else {
+            return Ok(None);
+        };
+        match event.payload()? {
+            Payload::CurrencyRegistered(currency) => Ok(Some((currency.scale, event.position))),
+            _ => Ok(None),
+        }
+    }
+
+    fn version(&self, stream: &str, at: Position) -> i64 {
+        let visible = |version: &i64| {
+            let index = self.streams.get(&(stream.to_owned(), *version));
+            index.and_then(|index| self.events.get(*index)).is_some_and(|event| event.position <= at)
+        };
+        (1..).take_while(visible).last().unwrap_or_default()
+    }
+}
+
+fn key(event: &Event) -> Option<(String, i64)> {
+    event.stream.clone().zip(event.version)
+}
+
+fn row(posting: &Posting) -> PostingRow {
+    let decimal = |minor| money::to_decimal(minor, posting.scale);
+    PostingRow {
+        key: PostingKey { account: posting.account_id, position: posting.position, leg: posting.leg },
+        amounts: PostingAmounts {
+            posted: decimal(posting.posted),
+            pending: decimal(posting.pending),
+            debits_posted: decimal(posting.totals.debits_posted),
+            credits_posted: decimal(posting.totals.credits_posted),
+            debits_pending: decimal(posting.totals.debits_pending),
+            credits_pending: decimal(posting.totals.credits_pending),
+        },
+    }
+}

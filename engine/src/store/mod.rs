@@ -1,0 +1,122 @@
+//! Where the log lives: one trait, PostgreSQL and memory behind it.
+
+pub(crate) mod memory;
+pub(crate) mod postgres;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::draft::Draft;
+use crate::error::Error;
+use crate::event::Event;
+use crate::hash::Hash;
+use crate::position::Position;
+use crate::query::Balance;
+use crate::state::{Account, Head, Need, Record};
+
+/// What a ledger needs of the place where its log is kept.
+///
+/// Rows are only ever added, so "as of position P" is the prefix up to P, whenever it is read.
+#[async_trait]
+pub(crate) trait Store: Send + Sync {
+    /// The ledger's name.
+    fn name(&self) -> &str;
+
+    /// The end of the log.
+    async fn head(&self) -> Result<Head, Error>;
+
+    /// What is needed, as of a position.
+    async fn load(&self, needs: &[Need], at: Position) -> Result<Loaded, Error>;
+
+    /// Appends all rows of a draft in one commit, or none.
+    async fn append(&self, draft: &Draft) -> Result<(), AppendError>;
+
+    /// Up to `limit` events behind `after`, in order.
+    async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error>;
+
+    /// Up to `limit` postings behind `after`, in the order of the key (account, position, leg).
+    async fn postings(&self, after: PostingKey, upto: Position, limit: usize) -> Result<Vec<PostingRow>, Error>;
+
+    /// The balances of all accounts whose code begins with `prefix`, as of a position.
+    async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error>;
+
+    /// The balances of the accounts of one code, as of a position, in order of currency.
+    async fn balances_of(&self, code: &str, at: Position) -> Result<Vec<Balance>, Error> {
+        let loaded = self.load(&[Need::Code(code.to_owned())], at).await?;
+        let accounts = loaded.codes.into_iter().flat_map(|(_, accounts)| accounts);
+        let mut balances: Vec<Balance> = accounts.map(|account| account.balance(at)).collect();
+        balances.sort_by(|left, right| left.currency.cmp(&right.currency));
+        Ok(balances)
+    }
+
+    /// Tells readers elsewhere that the log has grown; a hint, never the truth.
+    async fn announce(&self, head: Position);
+
+    /// Returns when the log may hold events behind `after`, or at the timeout.
+    async fn changed(&self, after: Position, timeout: Duration) -> Result<(), Error>;
+}
+
+/// What [`Store::load`] found.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// Of every code asked for: its accounts.
+    pub(crate) codes: Vec<(String, Vec<Account>)>,
+    /// Of every currency asked for: scale and the position that registered it.
+    pub(crate) currencies: Vec<(String, Option<(u8, Position)>)>,
+    /// Of every id asked for: what used it.
+    pub(crate) ids: Vec<(String, Option<Record>)>,
+    /// Of every stream asked for: its version.
+    pub(crate) streams: Vec<(String, i64)>,
+    /// The records at the positions asked for.
+    pub(crate) records: Vec<Record>,
+}
+
+/// Why a draft was not appended.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    /// Another writer has taken the position: read what was missed, decide again.
+    LostRace,
+    /// An id of the draft, or a version of a stream, is in the log: look it up, decide again.
+    Duplicate,
+    /// It may have been committed, or not.
+    Unknown(Error),
+    /// It was not committed.
+    Failed(Error),
+}
+
+/// The place of a posting in the order of its table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PostingKey {
+    pub(crate) account: Position,
+    pub(crate) position: Position,
+    pub(crate) leg: i32,
+}
+
+/// A posting as it is stored: totals as text, so that not a digit is lost on the way to `verify`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PostingRow {
+    pub(crate) key: PostingKey,
+    pub(crate) amounts: PostingAmounts,
+}
+
+/// The columns of a posting that the fold of the log determines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PostingAmounts {
+    pub(crate) posted: rust_decimal::Decimal,
+    pub(crate) pending: rust_decimal::Decimal,
+    pub(crate) debits_posted: rust_decimal::Decimal,
+    pub(crate) credits_posted: rust_decimal::Decimal,
+    pub(crate) debits_pending: rust_decimal::Decimal,
+    pub(crate) credits_pending: rust_decimal::Decimal,
+}
+
+/// The hash at a position of the log.
+pub(crate) async fn hash_at(store: &dyn Store, position: Position) -> Result<Option<Hash>, Error> {
+    if position == Position::START {
+        return Ok(Some(Hash::genesis(store.name())));
+    }
+    let before = Position::new(position.get() - 1);
+    let event = store.page(before, 1).await?.into_iter().next();
+    Ok(event.filter(|event| event.position == position).map(|event| event.hash))
+}

@@ -1,0 +1,119 @@
+//! Appending a draft: one statement for few rows, `COPY` for many. One commit, all or nothing.
+
+use jiff_sqlx::ToSqlx;
+use rust_decimal::Decimal;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnection, PgDatabaseError, Postgres};
+use sqlx::{AssertSqlSafe, Connection};
+
+use super::{PostgresStore, copy, failed};
+use crate::draft::Draft;
+use crate::error::Error;
+use crate::money::{self, Minor};
+use crate::store::AppendError;
+
+pub(super) async fn append(store: &PostgresStore, draft: &Draft) -> Result<(), AppendError> {
+    let mut kept = store.writer.lock().await;
+    let mut connection = match kept.take() {
+        Some(connection) => connection,
+        None => store.pool.acquire().await.map_err(|error| AppendError::Failed(failed(error)))?,
+    };
+    let appended = if draft.events.len() < store.settings.copy_from_rows {
+        append_small(store, &mut connection, draft).await
+    } else {
+        copy::append(store, &mut connection, draft).await
+    };
+    match appended {
+        Ok(()) => {
+            *kept = Some(connection);
+            Ok(())
+        }
+        Err(error) => {
+            let error = classify(error);
+            keep_if_sound(&mut kept, connection, &error);
+            Err(error)
+        }
+    }
+}
+
+/// A connection that only told of a refusal goes on; any other is given up.
+fn keep_if_sound(
+    kept: &mut Option<PoolConnection<Postgres>>,
+    connection: PoolConnection<Postgres>,
+    error: &AppendError,
+) {
+    match error {
+        AppendError::LostRace | AppendError::Duplicate | AppendError::Failed(Error::Database { .. }) => {
+            *kept = Some(connection);
+        }
+        AppendError::Unknown(_) | AppendError::Failed(_) => drop(connection.detach()),
+    }
+}
+
+/// By SQLSTATE and constraint, never by text.
+fn classify(error: sqlx::Error) -> AppendError {
+    let sqlx::Error::Database(database) = &error else {
+        // The connection broke: the commit may have been done before it did.
+        return AppendError::Unknown(failed(error));
+    };
+    let database = database.downcast_ref::<PgDatabaseError>();
+    match (database.code(), database.constraint()) {
+        ("23505", Some("event_pkey" | "account_pkey" | "account_code_key" | "posting_pkey")) => AppendError::LostRace,
+        ("23505", Some("event_id_key" | "event_stream_key")) => AppendError::Duplicate,
+        // Connection exceptions, operator intervention, internal trouble: perhaps after the commit.
+        (code, _) if ["08", "57P", "58", "XX"].iter().any(|class| code.starts_with(class)) => {
+            AppendError::Unknown(failed(error))
+        }
+        _ => AppendError::Failed(failed(error)),
+    }
+}
+
+async fn append_small(store: &PostgresStore, connection: &mut PgConnection, draft: &Draft) -> Result<(), sqlx::Error> {
+    let events = &draft.events;
+    let accounts = &draft.accounts;
+    let postings = &draft.postings;
+    let amount = |column: fn(&crate::fold::Posting) -> Minor| -> Vec<Decimal> {
+        postings.iter().map(|posting| money::to_decimal(column(posting), posting.scale)).collect()
+    };
+    sqlx::query(AssertSqlSafe(store.sql.append_small.as_str()))
+        .bind(store.ledger_id)
+        .bind(events.iter().map(|event| event.position.get()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.id.as_deref()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.stream.as_deref()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.version).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.schema).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.data.get()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.meta.get()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.effective_at.to_sqlx()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.recorded_at.to_sqlx()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.hash.as_bytes().as_slice()).collect::<Vec<_>>())
+        .bind(accounts.iter().map(|account| account.0.id.get()).collect::<Vec<_>>())
+        .bind(accounts.iter().map(|account| &*account.0.code).collect::<Vec<_>>())
+        .bind(accounts.iter().map(|account| &*account.0.currency).collect::<Vec<_>>())
+        .bind(accounts.iter().map(|account| i16::from(account.0.scale)).collect::<Vec<_>>())
+        .bind(accounts.iter().map(|account| account.0.account_type.as_str()).collect::<Vec<_>>())
+        .bind(accounts.iter().map(|account| account.0.normal.as_str()).collect::<Vec<_>>())
+        .bind(postings.iter().map(|posting| posting.account_id.get()).collect::<Vec<_>>())
+        .bind(postings.iter().map(|posting| posting.position.get()).collect::<Vec<_>>())
+        .bind(postings.iter().map(|posting| posting.leg).collect::<Vec<_>>())
+        .bind(amount(|posting| posting.posted))
+        .bind(amount(|posting| posting.pending))
+        .bind(amount(|posting| posting.totals.debits_posted))
+        .bind(amount(|posting| posting.totals.credits_posted))
+        .bind(amount(|posting| posting.totals.debits_pending))
+        .bind(amount(|posting| posting.totals.credits_pending))
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Runs what appends within one transaction.
+pub(super) async fn in_transaction<F>(connection: &mut PgConnection, append: F) -> Result<(), sqlx::Error>
+where
+    F: AsyncFnOnce(&mut PgConnection) -> Result<(), sqlx::Error>,
+{
+    let mut transaction = connection.begin().await?;
+    append(&mut transaction).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,30 @@
+-- One statement, one round trip: the events, the accounts they open, their postings.
+--
+-- A data-modifying CTE does not by itself run first. The counts make the later inserts wait for the
+-- events: so a lost race is reported by event_pkey, and two losers cannot wait for each other.
+with events as (
+    insert into {schema}.event
+        (ledger_id, position, id, stream, version, kind, schema, data, meta, effective_at, recorded_at, hash)
+    select $1, position, id, stream, version, kind, schema, data::json, meta::json, effective_at, recorded_at, hash
+    from unnest(
+        $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::smallint[],
+        $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bytea[]
+    ) as row (position, id, stream, version, kind, schema, data, meta, effective_at, recorded_at, hash)
+    returning 1
+), accounts as (
+    insert into {schema}.account (ledger_id, account_id, code, currency, scale, type, normal)
+    select $1, account_id, code, currency, scale, type, normal
+    from unnest($13::bigint[], $14::text[], $15::text[], $16::smallint[], $17::text[], $18::text[])
+        as row (account_id, code, currency, scale, type, normal)
+    where (select count(*) from events) > 0
+    returning 1
+)
+insert into {schema}.posting
+    (ledger_id, account_id, position, leg, posted, pending,
+     debits_posted, credits_posted, debits_pending, credits_pending)
+select $1, account_id, position, leg, posted, pending, debits_posted, credits_posted, debits_pending, credits_pending
+from unnest(
+    $19::bigint[], $20::bigint[], $21::integer[], $22::numeric[], $23::numeric[],
+    $24::numeric[], $25::numeric[], $26::numeric[], $27::numeric[]
+) as row (account_id, position, leg, posted, pending, debits_posted, credits_posted, debits_pending, credits_pending)
+where (select count(*) from events) > 0 and (select count(*) from accounts) >= 0

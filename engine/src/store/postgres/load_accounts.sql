@@ -1,0 +1,32 @@
+-- The accounts of these codes as of a position: what opened them, the running totals of their newest
+-- posting, and what that entry says of the day's outflow where the account counts it.
+select account.code, account.account_id, opening.data::text as opened,
+    coalesce(newest.debits_posted, 0) as debits_posted, coalesce(newest.credits_posted, 0) as credits_posted,
+    coalesce(newest.debits_pending, 0) as debits_pending, coalesce(newest.credits_pending, 0) as credits_pending,
+    outflow.outs, outflow.recorded_at
+from unnest($2::text[]) as wanted (code)
+cross join lateral (
+    select account_id, code from {schema}.account
+    where ledger_id = $1 and code = wanted.code and account_id <= $3
+) as account
+join {schema}.event as opening on opening.ledger_id = $1 and opening.position = account.account_id
+left join lateral (
+    select position, debits_posted, credits_posted, debits_pending, credits_pending from {schema}.posting
+    where ledger_id = $1 and account_id = account.account_id and position <= $3
+    order by account_id desc, position desc, leg desc limit 1
+) as newest on true
+left join lateral (
+    select event.data ->> 'out' as outs, event.recorded_at
+    from {schema}.posting join {schema}.event on event.ledger_id = $1 and event.position = posting.position
+    where opening.data -> 'limits' ->> 'daily_out' is not null
+        and posting.ledger_id = $1 and posting.account_id = account.account_id and posting.position <= $3
+        and event.recorded_at >= (
+            select date_trunc('day', recorded_at, 'UTC') from {schema}.event where ledger_id = $1 and position = $3
+        )
+        and exists (
+            select from json_array_elements(event.data -> 'out') as let_out
+            where let_out ->> 'account' = opening.data ->> 'account' and let_out ->> 'currency' = opening.data ->> 'currency'
+        )
+    order by posting.account_id desc, posting.position desc limit 1
+) as outflow on true
+order by account.account_id

@@ -1,0 +1,229 @@
+//! The log in PostgreSQL.
+//!
+//! | phase | statement | round trips |
+//! |---|---|---|
+//! | load what the batch touches and the cache lacks | `load_accounts.sql`, `load_events.sql` | 0 to 2 |
+//! | append fewer rows than `copy_from_rows` | `append_small.sql` | 1 |
+//! | append more | `BEGIN`, `COPY event`, `COPY account`, `COPY posting`, `COMMIT` | 6 to 8 |
+//! | announce | `pg_notify`, debounced, after the commit | 1, off the path |
+//!
+//! The notification never is part of the appending transaction: it would serialise the commits of
+//! the whole server.
+
+mod append;
+mod connect;
+mod copy;
+mod load;
+mod notify;
+mod setup;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgPool, PgRow, Postgres};
+use sqlx::{AssertSqlSafe, Row};
+use tokio::sync::Mutex;
+
+pub use connect::{Connection, PostgresSettings};
+use setup::Schema;
+pub use setup::init;
+
+use super::{AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Store};
+use crate::draft::Draft;
+use crate::error::Error;
+use crate::event::Event;
+use crate::hash::Hash;
+use crate::position::Position;
+use crate::query::Balance;
+use crate::state::{Head, Need};
+use notify::Notify;
+
+/// A ledger's log in PostgreSQL.
+pub(crate) struct PostgresStore {
+    name: String,
+    ledger_id: i64,
+    pool: PgPool,
+    settings: PostgresSettings,
+    sql: Sql,
+    /// The writer's own connection, kept from one batch to the next.
+    writer: Mutex<Option<PoolConnection<Postgres>>>,
+    notify: Notify,
+}
+
+/// The statements, with the schema's name filled in once.
+struct Sql {
+    head: String,
+    page: String,
+    postings: String,
+    balances: String,
+    load_accounts: String,
+    load_events: String,
+    append_small: String,
+    copy_event: String,
+    copy_account: String,
+    copy_posting: String,
+}
+
+/// The columns of an event, in the order in which [`event`] reads them.
+const COLUMNS: &str = "position, id, stream, version, kind, schema, data::text as data, meta::text as meta, effective_at, recorded_at, hash";
+
+impl Sql {
+    fn new(schema: &Schema) -> Self {
+        let fill = |sql: &str| sql.replace("{schema}", schema.as_str()).replace("{columns}", COLUMNS);
+        Self {
+            head: fill(
+                "select position, hash, recorded_at from {schema}.event where ledger_id = $1 \
+                 order by position desc limit 1",
+            ),
+            page: fill(
+                "select {columns} from {schema}.event where ledger_id = $1 and position > $2 \
+                 order by position limit $3",
+            ),
+            postings: fill(
+                "select account_id, position, leg, posted, pending, debits_posted, credits_posted, debits_pending, \
+                 credits_pending from {schema}.posting \
+                 where ledger_id = $1 and (account_id, position, leg) > ($2, $3, $4) and position <= $5 \
+                 order by account_id, position, leg limit $6",
+            ),
+            balances: fill(include_str!("balances.sql")),
+            load_accounts: fill(include_str!("load_accounts.sql")),
+            load_events: fill(include_str!("load_events.sql")),
+            append_small: fill(include_str!("append_small.sql")),
+            copy_event: fill(
+                "copy {schema}.event (ledger_id, position, id, stream, version, kind, schema, data, meta, \
+                 effective_at, recorded_at, hash) from stdin",
+            ),
+            copy_account: fill(
+                "copy {schema}.account (ledger_id, account_id, code, currency, scale, type, normal) from stdin",
+            ),
+            copy_posting: fill(
+                "copy {schema}.posting (ledger_id, account_id, position, leg, posted, pending, debits_posted, \
+                 credits_posted, debits_pending, credits_pending) from stdin",
+            ),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn head(&self) -> Result<Head, Error> {
+        let query = sqlx::query(AssertSqlSafe(self.sql.head.as_str())).bind(self.ledger_id);
+        let Some(row) = query.fetch_optional(&self.pool).await.map_err(failed)? else {
+            return Ok(Head { position: Position::START, hash: Hash::genesis(&self.name), recorded_at: None });
+        };
+        let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at").map_err(failed)?;
+        Ok(Head { position: position(&row, "position")?, hash: hash(&row)?, recorded_at: Some(recorded_at.to_jiff()) })
+    }
+
+    async fn load(&self, needs: &[Need], at: Position) -> Result<Loaded, Error> {
+        load::load(self, needs, at).await
+    }
+
+    async fn append(&self, draft: &Draft) -> Result<(), AppendError> {
+        append::append(self, draft).await
+    }
+
+    async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error> {
+        let query = sqlx::query(AssertSqlSafe(self.sql.page.as_str()));
+        let query = query.bind(self.ledger_id).bind(after.get()).bind(count(limit));
+        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
+        rows.iter().map(event).collect()
+    }
+
+    async fn postings(&self, after: PostingKey, upto: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
+        let query = sqlx::query(AssertSqlSafe(self.sql.postings.as_str()));
+        let query = query.bind(self.ledger_id).bind(after.account.get()).bind(after.position.get()).bind(after.leg);
+        let rows = query.bind(upto.get()).bind(count(limit)).fetch_all(&self.pool).await.map_err(failed)?;
+        rows.iter().map(posting).collect()
+    }
+
+    async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error> {
+        let query = sqlx::query(AssertSqlSafe(self.sql.balances.as_str()));
+        let query = query.bind(self.ledger_id).bind(prefix).bind(at.get());
+        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
+        rows.iter().map(|row| load::balance(row, at)).collect()
+    }
+
+    async fn announce(&self, head: Position) {
+        self.notify.announce(head);
+    }
+
+    async fn changed(&self, after: Position, timeout: Duration) -> Result<(), Error> {
+        self.notify.changed(after, timeout).await;
+        Ok(())
+    }
+}
+
+/// A failure of something that changes nothing.
+fn failed(error: sqlx::Error) -> Error {
+    match error {
+        sqlx::Error::Database(database) => Error::Database {
+            code: database.code().map(std::borrow::Cow::into_owned).unwrap_or_default(),
+            message: database.message().to_owned(),
+        },
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
+            Error::Database { code: String::new(), message: error.to_string() }
+        }
+        other => Error::Unavailable(other.to_string()),
+    }
+}
+
+fn event(row: &PgRow) -> Result<Event, Error> {
+    let json = |column: &str| -> Result<_, Error> {
+        let text: String = row.try_get(column).map_err(failed)?;
+        serde_json::value::RawValue::from_string(text)
+            .map_err(|error| Error::Database { code: String::new(), message: error.to_string() })
+    };
+    let time = |column: &str| row.try_get::<jiff_sqlx::Timestamp, _>(column).map(|time| time.to_jiff()).map_err(failed);
+    Ok(Event {
+        position: position(row, "position")?,
+        id: row.try_get("id").map_err(failed)?,
+        stream: row.try_get("stream").map_err(failed)?,
+        version: row.try_get("version").map_err(failed)?,
+        kind: row.try_get("kind").map_err(failed)?,
+        schema: row.try_get("schema").map_err(failed)?,
+        data: json("data")?,
+        meta: json("meta")?,
+        effective_at: time("effective_at")?,
+        recorded_at: time("recorded_at")?,
+        hash: hash(row)?,
+    })
+}
+
+fn posting(row: &PgRow) -> Result<PostingRow, Error> {
+    let decimal = |column: &str| row.try_get::<rust_decimal::Decimal, _>(column).map_err(failed);
+    Ok(PostingRow {
+        key: PostingKey {
+            account: position(row, "account_id")?,
+            position: position(row, "position")?,
+            leg: row.try_get("leg").map_err(failed)?,
+        },
+        amounts: PostingAmounts {
+            posted: decimal("posted")?,
+            pending: decimal("pending")?,
+            debits_posted: decimal("debits_posted")?,
+            credits_posted: decimal("credits_posted")?,
+            debits_pending: decimal("debits_pending")?,
+            credits_pending: decimal("credits_pending")?,
+        },
+    })
+}
+
+fn position(row: &PgRow, column: &str) -> Result<Position, Error> {
+    row.try_get(column).map(Position::new).map_err(failed)
+}
+
+fn hash(row: &PgRow) -> Result<Hash, Error> {
+    let bytes: &[u8] = row.try_get("hash").map_err(failed)?;
+    Hash::from_slice(bytes)
+        .ok_or_else(|| Error::Database { code: String::new(), message: "a hash has 32 bytes".to_owned() })
+}
+
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

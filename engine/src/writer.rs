@@ -1,0 +1,284 @@
+//! The writer: one task per open ledger, group commit across callers.
+//!
+//! | phase | what happens |
+//! |---|---|
+//! | gather | take what is queued, up to `batch_commands_max`; no timer, so a lone post waits for nobody |
+//! | decide | every command in order, on the state at the head; what is missing is loaded in one go |
+//! | append | all rows in one commit |
+//! | answer | every caller, only after the commit is durable |
+//!
+//! While a batch commits, the next one gathers in the queue. A lost race rolls the state back, reads
+//! what was missed and decides again.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::command::Command;
+use crate::decide;
+use crate::draft::Draft;
+use crate::error::Error;
+use crate::fold;
+use crate::ledger::Settings;
+use crate::outcome::Outcome;
+use crate::state::{CacheBounds, Need, State};
+use crate::store::{AppendError, Loaded, Store, hash_at};
+
+/// How often the queue is looked at again before a batch is sent.
+///
+/// Callers that were just answered need a moment to send their next command; without this they split
+/// into two halves that alternate.
+const GATHER_YIELDS: usize = 4;
+
+/// A command on its way to the writer.
+pub(crate) struct Request {
+    pub(crate) command: Command,
+    /// The clock's time when it was sent.
+    pub(crate) stamp: Timestamp,
+    pub(crate) reply: oneshot::Sender<Result<Outcome, Error>>,
+}
+
+/// Serves requests until every sender is gone; then everybody was answered.
+pub(crate) async fn run(store: Arc<dyn Store>, settings: Settings, mut requests: mpsc::Receiver<Request>) {
+    let mut writer = Writer { store, settings, state: None };
+    while let Some(first) = requests.recv().await {
+        let mut batch = vec![first];
+        for _ in 0..GATHER_YIELDS {
+            gather(&mut requests, &mut batch, writer.settings.batch_commands_max);
+            tokio::task::yield_now().await;
+        }
+        gather(&mut requests, &mut batch, writer.settings.batch_commands_max);
+        writer.serve(batch).await;
+    }
+}
+
+fn gather(requests: &mut mpsc::Receiver<Request>, batch: &mut Vec<Request>, most: usize) {
+    while batch.len() < most {
+        match requests.try_recv() {
+            Ok(request) => batch.push(request),
+            Err(_) => return,
+        }
+    }
+}
+
+struct Writer {
+    store: Arc<dyn Store>,
+    settings: Settings,
+    /// What is known of the log; `None` before the first batch and after a failure.
+    state: Option<State>,
+}
+
+/// A batch that was decided: its rows, and what every caller is to be told once they are durable.
+struct Decided {
+    draft: Draft,
+    outcomes: Vec<Outcome>,
+}
+
+impl Writer {
+    async fn serve(&mut self, batch: Vec<Request>) {
+        let started = Instant::now();
+        metrics::histogram!("postfold_batch_commands").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+        match self.commit(&batch).await {
+            Ok(outcomes) => {
+                metrics::histogram!("postfold_commit_seconds").record(started.elapsed());
+                for (request, outcome) in batch.into_iter().zip(outcomes) {
+                    count(&outcome);
+                    // A caller that has gone away is not told.
+                    let _ = request.reply.send(Ok(outcome));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, commands = batch.len(), "a batch could not be committed");
+                // The log is the truth: what is known of it is read anew.
+                self.state = None;
+                for request in batch {
+                    let _ = request.reply.send(Err(error.for_each_caller()));
+                }
+            }
+        }
+    }
+
+    /// Decides and appends until the log has taken the batch, or an error ends it.
+    async fn commit(&mut self, batch: &[Request]) -> Result<Vec<Outcome>, Error> {
+        let store = Arc::clone(&self.store);
+        let mut state = match self.state.take() {
+            Some(state) => state,
+            None => State::new(store.head().await?),
+        };
+        for attempt in 1.. {
+            let mark = state.mark();
+            let decided = self.decide(&mut state, batch).await?;
+            if decided.draft.events.is_empty() {
+                state.commit(bounds(&self.settings));
+                self.state = Some(state);
+                return Ok(decided.outcomes);
+            }
+            match self.append(&decided.draft).await {
+                Ok(()) => {
+                    state.commit(bounds(&self.settings));
+                    store.announce(state.head.position).await;
+                    self.state = Some(state);
+                    return Ok(decided.outcomes);
+                }
+                Err(AppendError::LostRace) => {
+                    metrics::counter!("postfold_races_lost_total").increment(1);
+                    state.rollback(&mark);
+                    self.catch_up(&mut state).await?;
+                }
+                Err(AppendError::Duplicate) => {
+                    metrics::counter!("postfold_ids_met_again_total").increment(1);
+                    state.rollback(&mark);
+                    self.catch_up(&mut state).await?;
+                    self.look_up_ids(&mut state, batch).await?;
+                }
+                Err(AppendError::Failed(error) | AppendError::Unknown(error)) => return Err(error),
+            }
+            if attempt >= self.settings.attempts_max {
+                return Err(Error::Unavailable(format!("other writers were faster {attempt} times in a row")));
+            }
+        }
+        Err(Error::Closed)
+    }
+
+    /// Decides the whole batch; what is missing is gathered, loaded in one go, and all decided again.
+    async fn decide(&self, state: &mut State, batch: &[Request]) -> Result<Decided, Error> {
+        let mut needs = Vec::new();
+        for request in batch {
+            decide::needs(&request.command, &mut needs);
+        }
+        needs.retain(|need| state.lacks(need));
+        self.load(state, needs).await?;
+        let start = state.mark();
+        loop {
+            let mut draft = Draft::default();
+            let mut outcomes = Vec::with_capacity(batch.len());
+            let mut missing = Vec::new();
+            for request in batch {
+                match draft.add(state, &request.command, request.stamp) {
+                    Ok(outcome) => outcomes.push(outcome),
+                    Err(need) => missing.push(need),
+                }
+            }
+            if missing.is_empty() {
+                return Ok(Decided { draft, outcomes });
+            }
+            state.rollback(&start);
+            self.load(state, missing).await?;
+        }
+    }
+
+    async fn load(&self, state: &mut State, mut needs: Vec<Need>) -> Result<(), Error> {
+        if needs.is_empty() {
+            return Ok(());
+        }
+        let mut seen = std::collections::HashSet::new();
+        needs.retain(|need| seen.insert(need.clone()));
+        let loaded = self.store.load(&needs, state.head.position).await?;
+        take_in(state, loaded);
+        match needs.iter().find(|need| state.lacks(need)) {
+            None => Ok(()),
+            Some(need) => {
+                Err(Error::Damaged { position: state.head.position, what: format!("{need:?} is not in the log") })
+            }
+        }
+    }
+
+    async fn look_up_ids(&self, state: &mut State, batch: &[Request]) -> Result<(), Error> {
+        let mut needs = Vec::new();
+        for request in batch {
+            decide::ids(&request.command, &mut needs);
+        }
+        self.load(state, needs).await
+    }
+
+    /// Appends; when the outcome is unknown, the same rows are sent again, and the log tells.
+    ///
+    /// If the first attempt was committed after all, or still is to be, the second is refused the
+    /// position, and the hash there is ours: it covers every row and everything before.
+    async fn append(&self, draft: &Draft) -> Result<(), AppendError> {
+        let mut appended = self.store.append(draft).await;
+        let Some(last) = draft.events.last() else { return appended };
+        let deadline = Instant::now() + self.settings.resolve_timeout;
+        let mut unknown = false;
+        loop {
+            match appended {
+                Err(AppendError::Unknown(error)) => {
+                    unknown = true;
+                    metrics::counter!("postfold_outcomes_unknown_total").increment(1);
+                    if Instant::now() >= deadline {
+                        return Err(AppendError::Unknown(Error::OutcomeUnknown(error.to_string())));
+                    }
+                    tracing::warn!(%error, "the outcome of a commit is not known; asking the log");
+                    tokio::time::sleep(self.settings.resolve_interval).await;
+                }
+                Err(AppendError::LostRace | AppendError::Duplicate) if unknown => {
+                    match hash_at(self.store.as_ref(), last.position).await {
+                        Ok(Some(hash)) if hash == last.hash => return Ok(()),
+                        Ok(_) => return appended,
+                        Err(error) => {
+                            appended = Err(AppendError::Unknown(error));
+                            continue;
+                        }
+                    }
+                }
+                // Nothing can be concluded from a refusal to connect while a first attempt is open.
+                Err(AppendError::Failed(Error::Unavailable(why))) if unknown => {
+                    appended = Err(AppendError::Unknown(Error::Unavailable(why)));
+                    continue;
+                }
+                other => return other,
+            }
+            appended = self.store.append(draft).await;
+        }
+    }
+
+    /// Folds what other writers appended since the head that is known here.
+    async fn catch_up(&self, state: &mut State) -> Result<(), Error> {
+        loop {
+            let page = self.store.page(state.head.position, self.settings.page_events).await?;
+            for event in &page {
+                fold::fold(state, event, &event.payload()?)?;
+            }
+            if page.len() < self.settings.page_events {
+                state.commit(bounds(&self.settings));
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn bounds(settings: &Settings) -> CacheBounds {
+    CacheBounds { accounts: settings.cached_accounts, ids: settings.cached_ids, streams: settings.cached_streams }
+}
+
+fn take_in(state: &mut State, loaded: Loaded) {
+    for (code, accounts) in loaded.codes {
+        state.load_code(&code, accounts);
+    }
+    for (code, currency) in loaded.currencies {
+        state.load_currency(&code, currency);
+    }
+    for (id, record) in loaded.ids {
+        state.load_id(&id, record);
+    }
+    for (stream, version) in loaded.streams {
+        state.load_version(&stream, version);
+    }
+    for record in loaded.records {
+        state.load_record(record);
+    }
+}
+
+fn count(outcome: &Outcome) {
+    match outcome {
+        Outcome::Ok(_) => metrics::counter!("postfold_commands_total", "outcome" => "ok").increment(1),
+        Outcome::Rejected(rejection) => {
+            metrics::counter!("postfold_commands_total", "outcome" => "rejected", "rule" => rejection.rule.as_str())
+                .increment(1);
+        }
+        Outcome::Conflict(_) => metrics::counter!("postfold_commands_total", "outcome" => "conflict").increment(1),
+        Outcome::Invalid(_) => metrics::counter!("postfold_commands_total", "outcome" => "invalid").increment(1),
+    }
+}
