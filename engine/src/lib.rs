@@ -43,7 +43,9 @@ pub use outcome::{Conflict, Invalid, Outcome, Receipt, Refusal, Rejection, Rule}
 pub use position::Position;
 pub use query::Balance;
 pub use state::Head;
-pub use store::postgres::{Connection, PostgresSettings, init};
+pub use store::postgres::{
+    Connection, Examination, PostgresSettings, SchemaFacts, SchemaTrouble, examine, init, reach,
+};
 pub use verify::{Problem, Progress, Report, verify};
 
 /// Reads a time as the contract writes it: RFC 3339 with an offset, at most 6 fractional digits.

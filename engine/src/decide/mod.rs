@@ -8,8 +8,6 @@ mod accounts;
 mod entry;
 mod limits;
 mod record;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 

@@ -13,6 +13,7 @@
 mod append;
 mod connect;
 mod copy;
+mod examine;
 mod load;
 mod notify;
 mod setup;
@@ -26,6 +27,7 @@ use sqlx::{AssertSqlSafe, Row};
 use tokio::sync::Mutex;
 
 pub use connect::{Connection, PostgresSettings};
+pub use examine::{Examination, SchemaFacts, SchemaTrouble, examine, reach};
 use setup::Schema;
 pub use setup::init;
 

@@ -1,5 +1,9 @@
 -- Two roles without login, to be granted to the login roles of the host: one appends and reads, the
 -- other only reads. Neither may change or remove a row, and neither owns anything.
+--
+-- Sent as one query, so in one transaction: the lock keeps two processes from granting at once, which
+-- the server refuses ("tuple concurrently updated").
+select pg_advisory_xact_lock(hashtextextended('postfold roles', 0));
 do $$
 begin
     if not exists (select from pg_roles where rolname = 'postfold_app') then

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::{PgConnection, PgExecutor};
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::connect::{Connection, PostgresSettings};
@@ -17,7 +17,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 const MIGRATION_TABLE: &str = "migration";
 
 /// The oldest server that has what is used here.
-const SERVER_VERSION_MIN: i32 = 150_000;
+pub(super) const SERVER_VERSION_MIN: i32 = 150_000;
 
 /// The name of a schema: `[a-z_][a-z0-9_]*`, at most 63 characters, so that it needs no quoting.
 #[derive(Clone, PartialEq, Eq)]
@@ -85,11 +85,11 @@ pub async fn init(
     created
 }
 
-/// Refuses a schema that is older or newer than this library.
-pub(super) async fn check_version(pool: &PgPool, schema: &Schema) -> Result<(), Error> {
+/// Refuses a schema that is older or newer than this library; otherwise answers the version of both.
+pub(super) async fn check_version(database: impl PgExecutor<'_>, schema: &Schema) -> Result<i64, Error> {
     let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
     let sql = format!("select max(version) from {}.{MIGRATION_TABLE} where success", schema.as_str());
-    let found: Result<Option<i64>, _> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(pool).await;
+    let found: Result<Option<i64>, _> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(database).await;
     let found = match found {
         Ok(version) => version.unwrap_or_default(),
         // No such table or schema: nothing was initialised.
@@ -97,7 +97,7 @@ pub(super) async fn check_version(pool: &PgPool, schema: &Schema) -> Result<(), 
         Err(error) => return Err(failed(error)),
     };
     let way_out = match found.cmp(&needed) {
-        std::cmp::Ordering::Equal => return Ok(()),
+        std::cmp::Ordering::Equal => return Ok(found),
         std::cmp::Ordering::Less => "run `postfold init`",
         std::cmp::Ordering::Greater => "upgrade the library",
     };

@@ -1,1 +1,0 @@
-//! Rule tests: one row, one expected outcome.

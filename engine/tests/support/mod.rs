@@ -1,0 +1,88 @@
+//! What the tests share: ledgers on both stores, and commands as the contract writes them.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::sync::Arc;
+
+use postfold::{Command, Ledger, ManualClock, Outcome, PostgresSettings};
+use serde_json::Value;
+
+/// The server that tests run on.
+pub fn database_url() -> String {
+    std::env::var("DATABASE_URL")
+        .expect("DATABASE_URL is not set; start the servers with `make stack`, then `eval \"$(make -s stack-env)\"`")
+}
+
+/// A name that no other test uses.
+pub fn fresh_name() -> String {
+    format!("test-{}", uuid::Uuid::now_v7())
+}
+
+/// Few connections: many tests run at the same time.
+pub fn settings() -> PostgresSettings {
+    PostgresSettings { connections_max: 4, ..PostgresSettings::default() }
+}
+
+/// A new ledger in PostgreSQL, and its name.
+pub async fn postgres() -> (Ledger, String) {
+    let name = fresh_name();
+    postfold::init(database_url(), &name, &settings(), true).await.expect("init");
+    (open(&name).await, name)
+}
+
+/// One more writer on a ledger in PostgreSQL.
+pub async fn open(name: &str) -> Ledger {
+    Ledger::builder().postgres(settings()).connect(database_url(), name).await.expect("connect")
+}
+
+/// A new ledger on each store, with a clock that stands still.
+pub async fn both() -> Vec<(&'static str, Ledger, Arc<ManualClock>)> {
+    let clock = || Arc::new(ManualClock::new("2025-03-01T12:00:00Z".parse().expect("a time")));
+    let (first, second) = (clock(), clock());
+    let name = fresh_name();
+    postfold::init(database_url(), &name, &settings(), true).await.expect("init");
+    let postgres = Ledger::builder().postgres(settings()).clock(first.clone()).connect(database_url(), &name).await;
+    let memory = Ledger::builder().clock(second.clone()).in_memory();
+    vec![("postgres", postgres.expect("connect"), first), ("memory", memory, second)]
+}
+
+/// Sends one command, written as JSON.
+pub async fn send(ledger: &Ledger, json: &str) -> Value {
+    let outcome = match Command::from_json(json) {
+        Ok(command) => ledger.submit(command).await.expect("infrastructure"),
+        Err(invalid) => Outcome::Invalid(invalid),
+    };
+    serde_json::to_value(outcome).expect("an outcome")
+}
+
+/// Sends commands that must all be done.
+pub async fn given(ledger: &Ledger, lines: &[&str]) {
+    for line in lines {
+        let outcome = send(ledger, line).await;
+        assert!(outcome.get("ok").is_some(), "{line}\n  answered {outcome}");
+    }
+}
+
+/// Whether every member of `part` is in `whole`, with the same value.
+pub fn contains(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, value)| whole.get(key).is_some_and(|found| contains(found, value)))
+        }
+        (Value::Array(whole), Value::Array(part)) => {
+            whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| contains(whole, part))
+        }
+        _ => whole == part,
+    }
+}
+
+/// The posted balance of every account, as text.
+pub async fn posted(ledger: &Ledger) -> Vec<(String, String)> {
+    let balances = ledger.log().balances("").await.expect("balances");
+    balances.iter().map(|balance| (balance.account.to_string(), balance.posted.to_string())).collect()
+}
+
+/// Fails unless the log verifies.
+pub async fn assert_verifies(ledger: &Ledger) {
+    let report = postfold::verify(ledger.log(), |_| {}).await.expect("verify");
+    assert!(report.is_clean(), "{:#?}", report.problems);
+}
