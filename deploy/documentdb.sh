@@ -13,7 +13,7 @@ readonly FERRETDB=$CACHE/ferretdb-$FERRETDB_VERSION
 in_root() { unshare --mount -- bash "$DEPLOY/documentdb-root.sh" "$@"; }
 
 # A build has a pid namespace too: debootstrap and apt go on after an interrupt, but not without their namespace.
-build_in_root() { unshare --mount --pid --fork --kill-child -- bash "$DEPLOY/documentdb-root.sh" "$@"; }
+readonly BUILD_IN_ROOT=(unshare --mount --pid --fork --kill-child -- bash "$DEPLOY/documentdb-root.sh")
 
 # The cache is built under a lock of its own: the checkouts of one machine share it. An interrupted build leaves
 # only a *.building tree, which the next build removes; the lock is inherited by the build's processes, so it
@@ -40,7 +40,7 @@ build_root() {
   [[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || apt_install debian-archive-keyring
   remove_tree "$ROOT.building"
   say "building a Debian tree with DocumentDB in $ROOT (1 GB, a minute or two, only this once)"
-  run_logged documentdb-root build_in_root build "$ROOT.building" "$(debian_mirror)"
+  run_install documentdb-root "${BUILD_IN_ROOT[@]}" build "$ROOT.building" "$(debian_mirror)"
   mv "$ROOT.building" "$ROOT"
 }
 
@@ -70,11 +70,11 @@ build_ferretdb() {
   remove_tree "$CACHE/ferretdb.building"
   say "building FerretDB $FERRETDB_VERSION (a minute or two, only this once)"
   if go=$(find_go); then
-    run_logged ferretdb-build env CGO_ENABLED=0 GOFLAGS='' GOWORK=off GOBIN="$CACHE/ferretdb.building" \
+    run_install ferretdb-build env CGO_ENABLED=0 GOFLAGS='' GOWORK=off GOBIN="$CACHE/ferretdb.building" \
       "$go" install "$package"
   else
     say "no Go 1.$GO_MINOR_MIN or later is installed here; using one inside the Debian tree"
-    run_logged ferretdb-build build_in_root build-ferretdb "$ROOT" "$CACHE/ferretdb.building" "$package"
+    run_install ferretdb-build "${BUILD_IN_ROOT[@]}" build-ferretdb "$ROOT" "$CACHE/ferretdb.building" "$package"
   fi
   mv "$CACHE/ferretdb.building/ferretdb" "$FERRETDB"
   remove_tree "$CACHE/ferretdb.building"

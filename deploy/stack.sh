@@ -14,6 +14,8 @@ readonly START_TIMEOUT_S=${POSTFOLD_START_TIMEOUT_S:-60}
 readonly STOP_TIMEOUT_S=${POSTFOLD_STOP_TIMEOUT_S:-30}
 # Generous: on a busy machine, a slow answer must not be taken for a dead server and the server started anew.
 readonly QUERY_TIMEOUT_S=15
+# One installation step: a package, the Debian tree, FerretDB.
+readonly INSTALL_TIMEOUT_S=${POSTFOLD_INSTALL_TIMEOUT_S:-1500}
 readonly LOCK_TIMEOUT_S=1800
 readonly DOCKER_TIMEOUT_S=600
 readonly LOG_TAIL_LINES=25
@@ -24,6 +26,8 @@ readonly MONGOD_MAJOR_MIN=7
 readonly PORT_FIRST=20000 PORT_BLOCKS=4000
 readonly PORT_NAMES=(POSTFOLD_PG_PORT POSTFOLD_MONGO_PORT POSTFOLD_DOCUMENTDB_PORT)
 
+# Some build machines set no HOME; Go and the cache need one.
+export HOME=${HOME:-~}
 # libpq reads PGHOST, PGOPTIONS and the like; those of the caller's shell must not steer our health checks.
 for variable in "${!PG@}"; do unset "$variable"; done
 
@@ -75,6 +79,13 @@ run_logged() {
   "$@" </dev/null >"$LOGS/$name.log" 2>&1 || die_with_log "$name" "failed: $*"
 }
 
+# In the foreground, so that Ctrl-C still reaches the command.
+run_install() {
+  local name=$1
+  shift
+  run_logged "$name" timeout --foreground --kill-after=10 "$INSTALL_TIMEOUT_S" "$@"
+}
+
 # Some systems have no `timeout`; there, a hung server hangs the check.
 bounded() {
   local seconds=$1
@@ -89,12 +100,12 @@ apt_updated=no
 apt_install() {
   say "installing packages: $*"
   # Finishes what an interrupted run may have left half-installed; apt-get refuses to work before that.
-  run_logged dpkg dpkg --configure -a
+  run_install dpkg dpkg --configure -a
   if [[ $apt_updated == no ]]; then
-    run_logged apt-update apt-get update
+    run_install apt-update apt-get update
     apt_updated=yes
   fi
-  run_logged apt-install env DEBIAN_FRONTEND=noninteractive \
+  run_install apt-install env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
 }
 
@@ -232,8 +243,12 @@ docker_runs() {
 
 stop_docker() {
   [[ -e $RUN/$1.docker ]] || return 0
-  say "stopping the container of $1"
-  run_logged "docker-$1" compose rm --stop --force "$1"
+  if docker_usable; then
+    say "stopping the container of $1"
+    run_logged "docker-$1" compose rm --stop --force "$1"
+  else
+    say "Docker does not answer, so the container of $1 has ended with it"
+  fi
   rm -f "$RUN/$1.docker"
 }
 
@@ -334,7 +349,8 @@ env_lines() {
 
 clean() {
   down
-  if have docker && [[ -e $STACK/docker ]]; then
+  if [[ -e $STACK/docker ]]; then
+    docker_usable || die "start Docker again, so that the volumes of postfold-$CHECKOUT_HASH can be removed"
     run_logged docker-clean compose down --volumes
   fi
   if [[ -d $STACK ]]; then

@@ -15,11 +15,8 @@ step() { printf '\n== %s\n' "$*"; }
 command -v cargo >/dev/null || fail "cargo is not installed; https://rustup.rs tells how to get Rust"
 
 # A minimal toolchain lacks these two; rustup knows where they are.
-for component in rustfmt clippy; do
-  tool=cargo-${component/rustfmt/fmt}
-  "$tool" --version >/dev/null 2>&1 || rustup component add "$component" ||
-    fail "$component is missing and rustup cannot add it"
-done
+cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt || fail "rustfmt is missing and rustup cannot add it"
+cargo clippy --version >/dev/null 2>&1 || rustup component add clippy || fail "clippy is missing and rustup cannot add it"
 
 step "formatting"
 cargo fmt --all --check
