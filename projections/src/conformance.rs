@@ -1,0 +1,272 @@
+//! What every [`Store`] has to keep, as tests: run [`all`] on an empty one.
+//!
+//! ```
+//! # async fn example() {
+//! postfold_projections::conformance::all(&postfold_projections::MemoryStore::new()).await;
+//! # }
+//! ```
+
+#![allow(clippy::expect_used, reason = "these are tests, though not only our own")]
+
+use bson::rawdoc;
+use jiff::Timestamp;
+use postfold::Position;
+
+use crate::checkpoint::Checkpoint;
+use crate::projection::Index;
+use crate::store::{Guard, Mark, Row, Store, StoreErrorKind, Written};
+
+/// Runs every test of the suite. Each works in collections of its own.
+///
+/// # Panics
+///
+/// When the store breaks one of the rules, or does not answer.
+pub async fn all(store: &dyn Store) {
+    documents_come_back_as_they_were(store).await;
+    an_insert_leaves_what_is_there(store).await;
+    a_replace_never_moves_a_document_back(store).await;
+    a_replace_stays_in_its_generation(store).await;
+    a_stray_of_an_earlier_generation_gives_way(store).await;
+    a_scan_goes_by_key_and_meets_every_document_once(store).await;
+    only_tombstones_that_are_passed_are_buried(store).await;
+    a_sweep_takes_earlier_generations_and_passed_tombstones(store).await;
+    a_rename_keeps_the_uuid_and_replaces_what_was_there(store).await;
+    a_late_insert_makes_a_new_collection(store).await;
+    indexes_can_be_asked_for_twice(store).await;
+    one_of_two_swaps_of_a_checkpoint_wins(store).await;
+    a_checkpoint_comes_back_as_it_was(store).await;
+    store.ping().await.expect("the store answers a ping");
+}
+
+fn row(id: &str, generation: i64, position: i64) -> Row {
+    let state = Some(rawdoc! { "at": position, "nested": { "list": [1_i64, "x", null] } });
+    Row { id: id.to_owned(), generation, position: Position::new(position), state }
+}
+
+fn tombstone(id: &str, generation: i64, position: i64) -> Row {
+    Row { state: None, ..row(id, generation, position) }
+}
+
+async fn insert(store: &dyn Store, collection: &str, rows: &[Row]) -> Written {
+    let rows: Vec<&Row> = rows.iter().collect();
+    store.insert(collection, &rows).await.expect("insert")
+}
+
+async fn replace(store: &dyn Store, collection: &str, guard: Guard, rows: &[Row]) -> usize {
+    let rows: Vec<&Row> = rows.iter().collect();
+    let written = store.replace(collection, guard, &rows).await.expect("replace");
+    assert_eq!(written.refused, [], "nothing is wrong with these statements");
+    written.done
+}
+
+async fn everything(store: &dyn Store, collection: &str) -> Vec<Row> {
+    store.scan(collection, None, 1_000).await.expect("scan")
+}
+
+async fn documents_come_back_as_they_were(store: &dyn Store) {
+    let name = "c_documents";
+    store.create(name, &[]).await.expect("create");
+    assert_eq!(store.count(name).await.expect("count"), 0);
+    // Keys and names as odd as embedders' data may be, after the escaping of crate::json.
+    let odd = rawdoc! { "data": { "": 1_i64, "a b": null, "%24set": true, "a$": [], "ä": "\u{1F600}" }, "amount": bson::Decimal128::from_bytes([1; 16]) };
+    let rows = [
+        tombstone("", 1, 3),
+        row(" |\"\\/", 1, 1),
+        Row { state: Some(odd), ..row("assets:cash|EUR", 1, 2) },
+        Row { state: Some(rawdoc! {}), ..row("ä$.\u{1F600}", 2, i64::MAX) },
+    ];
+    assert_eq!(insert(store, name, &rows).await, Written { done: 4, refused: vec![] });
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).chain(["absent"]).collect();
+    let mut found = store.fetch(name, &ids).await.expect("fetch");
+    found.sort_by(|one, other| one.id.cmp(&other.id));
+    assert_eq!(found, rows);
+    let mut marks = store.marks(name, &ids).await.expect("marks");
+    marks.sort_by(|one, other| one.id.cmp(&other.id));
+    let expected = rows.map(|row| Mark { id: row.id, generation: row.generation, position: row.position });
+    assert_eq!(marks, expected);
+    assert_eq!(store.count(name).await.expect("count"), 4, "tombstones count");
+    assert_eq!(store.fetch("c_no_such", &["a"]).await.expect("fetch"), []);
+}
+
+async fn an_insert_leaves_what_is_there(store: &dyn Store) {
+    let name = "c_insert";
+    insert(store, name, &[row("b", 1, 5)]).await;
+    let written = insert(store, name, &[row("a", 1, 9), row("b", 1, 9), row("c", 1, 9)]).await;
+    assert_eq!(written.done, 2, "the others go in");
+    let refused: Vec<_> = written.refused.iter().map(|refused| (refused.index, refused.error.kind)).collect();
+    assert_eq!(refused, [(1, StoreErrorKind::Duplicate)]);
+    assert_eq!(everything(store, name).await, [row("a", 1, 9), row("b", 1, 5), row("c", 1, 9)]);
+}
+
+async fn a_replace_never_moves_a_document_back(store: &dyn Store) {
+    let name = "c_behind";
+    insert(store, name, &[row("behind", 1, 4), row("equal", 1, 5), row("further", 1, 6)]).await;
+    let sent = [row("absent", 1, 5), row("behind", 1, 5), tombstone("equal", 1, 5), tombstone("further", 1, 5)];
+    assert_eq!(replace(store, name, Guard::Behind, &sent).await, 1);
+    assert_eq!(everything(store, name).await, [row("behind", 1, 5), row("equal", 1, 5), row("further", 1, 6)]);
+    assert_eq!(replace(store, name, Guard::Behind, &[tombstone("behind", 1, 7)]).await, 1);
+    assert_eq!(
+        replace(store, name, Guard::Behind, &[row("behind", 1, 8)]).await,
+        1,
+        "a tombstone can be followed by a document"
+    );
+    assert_eq!(store.fetch(name, &["behind"]).await.expect("fetch"), [row("behind", 1, 8)]);
+}
+
+async fn a_replace_stays_in_its_generation(store: &dyn Store) {
+    let name = "c_generation";
+    insert(store, name, &[row("earlier", 1, 4), row("later", 3, 4)]).await;
+    assert_eq!(replace(store, name, Guard::Behind, &[row("earlier", 2, 9), row("later", 2, 9)]).await, 0);
+    assert_eq!(everything(store, name).await, [row("earlier", 1, 4), row("later", 3, 4)]);
+}
+
+async fn a_stray_of_an_earlier_generation_gives_way(store: &dyn Store) {
+    let name = "c_stray";
+    insert(store, name, &[row("earlier", 1, 9), row("later", 3, 4), row("same", 2, 4)]).await;
+    let sent = [row("absent", 2, 5), row("earlier", 2, 5), row("later", 2, 5), row("same", 2, 5)];
+    assert_eq!(replace(store, name, Guard::OlderGeneration, &sent).await, 1);
+    assert_eq!(everything(store, name).await, [row("earlier", 2, 5), row("later", 3, 4), row("same", 2, 4)]);
+}
+
+async fn a_scan_goes_by_key_and_meets_every_document_once(store: &dyn Store) {
+    let name = "c_scan";
+    let mut ids: Vec<String> = (0..50).map(|number| format!("key {number}")).collect();
+    ids.extend(["A", "a", "Z", "~", "ä", "\u{FFFD}", "\u{1F600}"].map(str::to_owned));
+    ids.sort();
+    let rows: Vec<Row> = ids.iter().map(|id| row(id, 1, 1)).collect();
+    insert(store, name, &rows).await;
+    let (mut found, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = store.scan(name, after.as_deref(), 7).await.expect("scan");
+        assert!(page.len() <= 7);
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.clone());
+        found.extend(page.into_iter().map(|row| row.id));
+    }
+    assert_eq!(found, ids, "in the order of their bytes");
+}
+
+async fn only_tombstones_that_are_passed_are_buried(store: &dyn Store) {
+    let name = "c_bury";
+    insert(
+        store,
+        name,
+        &[
+            row("alive", 1, 3),
+            tombstone("beyond", 1, 6),
+            tombstone("kept", 1, 4),
+            tombstone("other", 2, 4),
+            tombstone("passed", 1, 5),
+        ],
+    )
+    .await;
+    let ids = ["alive", "absent", "beyond", "other", "passed"];
+    assert_eq!(store.bury(name, &ids, 1, Position::new(5)).await.expect("bury"), 1);
+    let left: Vec<String> = everything(store, name).await.into_iter().map(|row| row.id).collect();
+    assert_eq!(left, ["alive", "beyond", "kept", "other"]);
+}
+
+async fn a_sweep_takes_earlier_generations_and_passed_tombstones(store: &dyn Store) {
+    let name = "c_sweep";
+    insert(
+        store,
+        name,
+        &[
+            tombstone("beyond", 2, 6),
+            row("earlier", 1, 9),
+            row("later", 3, 1),
+            tombstone("passed", 2, 5),
+            row("same", 2, 1),
+        ],
+    )
+    .await;
+    assert_eq!(store.sweep(name, 2, Position::new(5)).await.expect("sweep"), 2);
+    let left: Vec<String> = everything(store, name).await.into_iter().map(|row| row.id).collect();
+    assert_eq!(left, ["beyond", "later", "same"]);
+    assert_eq!(store.sweep("c_no_such", 2, Position::new(5)).await.expect("sweep"), 0);
+}
+
+async fn uuid(store: &dyn Store, name: &str) -> Option<String> {
+    let there = store.collections().await.expect("collections");
+    there.into_iter().find(|collection| collection.name == name).map(|collection| collection.uuid)
+}
+
+async fn a_rename_keeps_the_uuid_and_replaces_what_was_there(store: &dyn Store) {
+    let (stable, side) = ("c_rename", "c_rename__g2_e1");
+    insert(store, stable, &[row("old", 1, 1)]).await;
+    insert(store, side, &[row("new", 2, 1)]).await;
+    let (before, built) = (uuid(store, stable).await, uuid(store, side).await);
+    assert!(before.is_some() && built.is_some() && before != built);
+    store.rename(side, stable).await.expect("rename");
+    assert_eq!(uuid(store, stable).await, built);
+    assert_eq!(uuid(store, side).await, None);
+    assert_eq!(everything(store, stable).await, [row("new", 2, 1)]);
+    let again = store.rename(side, stable).await.expect_err("there is nothing to rename");
+    assert_eq!(again.kind, StoreErrorKind::NotFound);
+    assert_eq!(uuid(store, stable).await, built, "a rename that fails leaves the target");
+}
+
+async fn a_late_insert_makes_a_new_collection(store: &dyn Store) {
+    let (stable, side) = ("c_ghost", "c_ghost__g2_e1");
+    insert(store, side, &[row("a", 2, 1)]).await;
+    let built = uuid(store, side).await;
+    store.rename(side, stable).await.expect("rename, with nothing in the way");
+    insert(store, side, &[row("late", 2, 1)]).await;
+    let ghost = uuid(store, side).await;
+    assert!(ghost.is_some() && ghost != built, "it can be told from the one that was renamed");
+    store.drop_collection(side).await.expect("drop");
+    store.drop_collection(side).await.expect("drop what is gone");
+    assert_eq!(uuid(store, side).await, None);
+    assert_eq!(uuid(store, stable).await, built);
+}
+
+async fn indexes_can_be_asked_for_twice(store: &dyn Store) {
+    let indexes = [
+        Index::ascending(["entity"]).then_descending("at"),
+        Index::ascending(["email"]).unique().only(bson::doc! { "email": { "$exists": true } }),
+        Index::text(["title", "body"]),
+    ];
+    store.create("c_indexes", &indexes).await.expect("create");
+    store.create("c_indexes", &indexes).await.expect("create again");
+    insert(store, "c_indexes", &[row("a", 1, 1), row("b", 1, 1)]).await;
+}
+
+fn checkpoint(name: &str) -> Checkpoint {
+    let now = Timestamp::from_millisecond(1_767_225_600_123).unwrap_or_default();
+    Checkpoint::new(name, "shop", 1, 1, now)
+}
+
+async fn one_of_two_swaps_of_a_checkpoint_wins(store: &dyn Store) {
+    let first = checkpoint("c_swap");
+    assert!(!store.swap_checkpoint(&first, &first.next()).await.expect("swap"), "there is none yet");
+    assert!(store.create_checkpoint(&first).await.expect("create"));
+    assert!(!store.create_checkpoint(&first).await.expect("create again"));
+    store.probe("c_swap").await.expect("a probe changes nothing that a swap looks at");
+    let second = first.next();
+    assert!(store.swap_checkpoint(&first, &second).await.expect("swap"));
+    assert!(!store.swap_checkpoint(&first, &second).await.expect("swap"), "the revision has moved on");
+    let taken = Checkpoint { epoch: 2, ..second.next() };
+    assert!(store.swap_checkpoint(&second, &taken).await.expect("swap"));
+    let stale = Checkpoint { epoch: 1, ..taken.clone() };
+    assert!(!store.swap_checkpoint(&stale, &stale.next()).await.expect("swap"), "the epoch has moved on");
+    assert_eq!(
+        store.checkpoint("c_swap").await.expect("read").map(|found| (found.epoch, found.revision)),
+        Some((2, 3))
+    );
+}
+
+async fn a_checkpoint_comes_back_as_it_was(store: &dyn Store) {
+    use crate::checkpoint::{Attempt, Halted, Switching};
+    let mut full = checkpoint("c_checkpoint");
+    let to = Attempt { generation: 7, epoch: 12 };
+    full.owner = Some("process 1".to_owned());
+    full.rebuild = Some(to.clone());
+    full.switching =
+        Some(Switching { to, uuid: "00ff".to_owned(), version: 3, position: Position::new(i64::MAX), hash: full.hash });
+    full.halted = Some(Halted { reason: "because".to_owned(), at: full.updated_at });
+    (full.sweep_due, full.position) = (true, Position::new(812));
+    assert_eq!(store.checkpoint("c_checkpoint").await.expect("read"), None);
+    assert!(store.create_checkpoint(&full).await.expect("create"));
+    assert_eq!(store.checkpoint("c_checkpoint").await.expect("read"), Some(full.clone()));
+    assert!(store.checkpoints().await.expect("read all").contains(&full));
+}

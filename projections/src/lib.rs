@@ -1,0 +1,60 @@
+//! Read models of a [`postfold`] ledger: pure folds of its log, kept in MongoDB.
+//!
+//! ```text
+//! log -> projector (pure fold) -> documents, then checkpoint
+//! ```
+//!
+//! | to | see |
+//! |---|---|
+//! | use the models that come with the ledger | [`models`] |
+//! | write a model of your own | [`Projection`], [`testing::Scenario`] |
+//! | run, rebuild, verify, watch | [`Projector`] |
+//! | set bounds | [`Settings`], [`MongoSettings`] |
+//! | keep the models somewhere else | [`Store`], [`conformance`] |
+//! | measure | [`metrics`] |
+//!
+//! # What is promised
+//!
+//! A model equals the fold of the log up to its checkpoint, whatever crashed in between; and a rebuild
+//! gives the same documents as following the log does. Nothing needs a transaction over several
+//! documents: each document tells how far it is (`p`) and of which generation (`g`), every write is
+//! guarded by both, and the checkpoint moves only when all documents of a batch are there.
+
+pub mod conformance;
+pub mod json;
+pub mod metrics;
+pub mod models;
+pub mod money;
+pub mod testing;
+
+mod checkpoint;
+mod event;
+mod folder;
+mod halt;
+mod log;
+mod patience;
+mod progress;
+mod projection;
+mod projector;
+mod reader;
+mod rebuild;
+mod settings;
+mod status;
+mod store;
+mod verify;
+
+pub use checkpoint::{Attempt, Checkpoint, Halted, Switching};
+pub use event::ReadEvent;
+pub use halt::Halt;
+pub use log::{LogError, LogSource};
+pub use progress::{Phase, Progress};
+pub use projection::{Change, FoldError, Index, Keys, Projection};
+pub use projector::{AppliedError, Projector, RunError, RunOutcome, RunReport};
+pub use rebuild::{RebuildError, RebuildReport};
+pub use settings::Settings;
+pub use status::{State, Status, StatusError};
+pub use store::{
+    CHECKPOINTS, Collection, Guard, Mark, MemoryStore, MongoSettings, MongoStore, RESERVED_FIELDS, Refused, Row, Store,
+    StoreError, StoreErrorKind, Written, database_name,
+};
+pub use verify::{Difference, Verification, VerifyError, Wrong};

@@ -1,0 +1,161 @@
+//! `balances`: what every account holds.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use postfold::event::{AccountOpened, EntryPosted, Payload, SideAmount};
+use postfold::{AccountType, Position, Side};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::event::ReadEvent;
+use crate::projection::{Change, FoldError, Keys, Projection};
+
+/// One document per account and currency: the collection `balances`.
+///
+/// ```json
+/// { "_id": "assets:cash:till-1|EUR", "account": "assets:cash:till-1", "currency": "EUR",
+///   "type": "asset", "normal": "debit", "posted": Decimal128("12.50"), "pending_in": Decimal128("0.00"),
+///   "pending_out": Decimal128("0.00"), "available": Decimal128("12.50"), "opened_at": ISODate(".."),
+///   "moved": { "position": 812, "effective_at": ISODate(".."), "recorded_at": ISODate("..") },
+///   "owner": "user/42", "name": "Till 1", "g": 1, "p": 812 }
+/// ```
+///
+/// Amounts are on the account's normal side and at its currency's scale; `moved` is absent until the
+/// first entry, `owner` and `name` where the account has none. Since `_id` begins with the account's
+/// code, a part of the chart of accounts is a range of it, without a further index:
+///
+/// ```text
+/// db.balances.find({ _id: /^assets:cash:/ })
+/// db.balances.aggregate([{ $match: { _id: /^assets:/ } },
+///                        { $group: { _id: "$currency", posted: { $sum: "$posted" } } }])
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Balances;
+
+/// A document of [`Balances`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    /// The account's code.
+    pub account: Arc<str>,
+    /// Its currency.
+    pub currency: Arc<str>,
+    /// Asset, expense, liability, equity or income.
+    #[serde(rename = "type")]
+    pub account_type: AccountType,
+    /// The side on which the balance grows.
+    pub normal: Side,
+    /// What was posted.
+    #[serde(with = "crate::money::decimal")]
+    pub posted: Decimal,
+    /// What holds will bring.
+    #[serde(with = "crate::money::decimal")]
+    pub pending_in: Decimal,
+    /// What holds will take.
+    #[serde(with = "crate::money::decimal")]
+    pub pending_out: Decimal,
+    /// What can be disposed of: posted less what holds will take.
+    #[serde(with = "crate::money::decimal")]
+    pub available: Decimal,
+    /// When the account was opened, as recorded.
+    #[serde(with = "crate::money::date")]
+    pub opened_at: Timestamp,
+    /// The last event that moved the balance.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub moved: Option<Moved>,
+    /// Whom the account belongs to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<Arc<str>>,
+    /// A name for people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<Arc<str>>,
+}
+
+/// The event that moved a balance last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Its position.
+    pub position: Position,
+    /// When it counts; a later event may count earlier.
+    #[serde(with = "crate::money::date")]
+    pub effective_at: Timestamp,
+    /// When the ledger learnt it.
+    #[serde(with = "crate::money::date")]
+    pub recorded_at: Timestamp,
+}
+
+impl Balances {
+    /// The key of an account's document: `<account>|<currency>`.
+    ///
+    /// No currency's code holds a `|`, so the last one always parts the two.
+    pub fn key(account: &str, currency: &str) -> String {
+        [account, "|", currency].concat()
+    }
+}
+
+impl Projection for Balances {
+    type Document = Balance;
+    const NAME: &'static str = "balances";
+    const VERSION: u32 = 1;
+
+    fn keys(event: &ReadEvent) -> Result<Keys, FoldError> {
+        Ok(match event.payload()? {
+            Payload::AccountOpened(opened) => Keys::one(Self::key(&opened.account, &opened.currency)),
+            Payload::EntryPosted(entry) => {
+                entry.legs.iter().map(|leg| Self::key(&leg.account, &leg.currency)).collect()
+            }
+            Payload::CurrencyRegistered(_) | Payload::BatchCommitted(_) | Payload::EntityChanged => Keys::none(),
+        })
+    }
+
+    fn fold(document: Option<&Balance>, key: &str, event: &ReadEvent) -> Result<Change<Balance>, FoldError> {
+        match event.payload()? {
+            Payload::AccountOpened(opened) => Ok(Change::Put(open(opened, event.recorded_at))),
+            Payload::EntryPosted(entry) => {
+                let before =
+                    document.ok_or_else(|| FoldError::new("the entry names an account that was never opened"))?;
+                debug_assert_eq!(Self::key(&before.account, &before.currency), key);
+                post(before.clone(), entry, event).map(Change::Put)
+            }
+            Payload::CurrencyRegistered(_) | Payload::BatchCommitted(_) | Payload::EntityChanged => Ok(Change::Keep),
+        }
+    }
+}
+
+fn open(opened: &AccountOpened, recorded_at: Timestamp) -> Balance {
+    // Zero at the currency's scale: every sum from here on has it.
+    let zero = Decimal::new(0, u32::from(opened.scale));
+    Balance {
+        account: opened.account.as_str().into(),
+        currency: opened.currency.as_str().into(),
+        account_type: opened.account_type,
+        normal: opened.normal,
+        posted: zero,
+        pending_in: zero,
+        pending_out: zero,
+        available: zero,
+        opened_at: recorded_at,
+        moved: None,
+        owner: opened.owner.as_deref().map(Into::into),
+        name: opened.name.as_deref().map(Into::into),
+    }
+}
+
+fn post(mut balance: Balance, entry: &EntryPosted, event: &ReadEvent) -> Result<Balance, FoldError> {
+    let legs = entry.legs.iter().filter(|leg| *leg.account == *balance.account && *leg.currency == *balance.currency);
+    for leg in legs {
+        balance.posted = add(balance.posted, on_side(balance.normal, leg.amount))?;
+    }
+    balance.available = add(balance.posted, -balance.pending_out)?;
+    balance.moved =
+        Some(Moved { position: event.position, effective_at: event.effective_at, recorded_at: event.recorded_at });
+    Ok(balance)
+}
+
+fn on_side(normal: Side, amount: SideAmount) -> Decimal {
+    if amount.side() == normal { amount.amount() } else { -amount.amount() }
+}
+
+fn add(one: Decimal, other: Decimal) -> Result<Decimal, FoldError> {
+    one.checked_add(other).ok_or_else(|| FoldError::new(format!("{one} + {other} is more than a balance can hold")))
+}

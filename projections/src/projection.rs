@@ -1,0 +1,224 @@
+//! What an author writes: a [`Projection`], a pure fold of the log into documents.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::event::ReadEvent;
+
+/// A pure fold of the log into keyed documents, each with an `_id` of its own.
+///
+/// A projection says which documents an event touches ([`keys`](Self::keys)) and how the event
+/// changes each of them ([`fold`](Self::fold)). It has no state, no clock, no randomness and no
+/// database: the same log always gives the same documents, so a model can be rebuilt, verified and
+/// tested ([`crate::testing::Scenario`]) by folding alone.
+///
+/// ```
+/// use postfold_projections::{Change, FoldError, Keys, Projection, ReadEvent};
+/// use serde::{Deserialize, Serialize};
+///
+/// /// How often each entity changed.
+/// struct Changes;
+///
+/// #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// struct Counter {
+///     changes: i64,
+/// }
+///
+/// impl Projection for Changes {
+///     type Document = Counter;
+///     const NAME: &'static str = "changes";
+///     const VERSION: u32 = 1;
+///
+///     fn keys(event: &ReadEvent) -> Result<Keys, FoldError> {
+///         Ok(event.entity().map_or_else(Keys::none, Keys::one))
+///     }
+///
+///     fn fold(document: Option<&Counter>, _key: &str, _event: &ReadEvent) -> Result<Change<Counter>, FoldError> {
+///         let before = document.map_or(0, |counter| counter.changes);
+///         Ok(Change::Put(Counter { changes: before + 1 }))
+///     }
+/// }
+/// ```
+pub trait Projection: Send + Sync + 'static {
+    /// The document, as serde writes it. It has to be a struct or a map, and must not have the fields
+    /// `_id`, `g`, `p` or `dead` at its top: the projector keeps its own there.
+    type Document: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// The name of the model and of its collection: 1 to 40 of `a-z`, `0-9` and `_`, a letter first,
+    /// without `__`.
+    const NAME: &'static str;
+
+    /// The version of the fold. Raise it whenever the same log would give other documents; a model
+    /// that an earlier version built asks for a rebuild then.
+    const VERSION: u32;
+
+    /// The indexes of the collection, beside the one on `_id`. They are made when a generation is
+    /// built and never on a live collection: a change asks for a higher [`VERSION`](Self::VERSION).
+    fn indexes() -> Vec<Index> {
+        Vec::new()
+    }
+
+    /// The keys (`_id`) of the documents that the event touches. Naming a key twice is naming it once.
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError`] when the event cannot be read; it stops this projection at that event.
+    fn keys(event: &ReadEvent) -> Result<Keys, FoldError>;
+
+    /// What the event makes of the document of this key; `document` is `None` where there is none yet,
+    /// or none any more.
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError`] when the event cannot be folded; it stops this projection at that event.
+    fn fold(
+        document: Option<&Self::Document>,
+        key: &str,
+        event: &ReadEvent,
+    ) -> Result<Change<Self::Document>, FoldError>;
+}
+
+/// What a fold makes of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change<D> {
+    /// This is the document now.
+    Put(D),
+    /// There is no such document any more.
+    Delete,
+    /// The event changes nothing here.
+    Keep,
+}
+
+/// The keys of the documents that an event touches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys(Vec<String>);
+
+impl Keys {
+    /// The event touches nothing here.
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The event touches one document.
+    pub fn one(key: impl Into<String>) -> Self {
+        Self(vec![key.into()])
+    }
+}
+
+impl FromIterator<String> for Keys {
+    fn from_iter<T: IntoIterator<Item = String>>(keys: T) -> Self {
+        Self(keys.into_iter().collect())
+    }
+}
+
+impl IntoIterator for Keys {
+    type Item = String;
+    type IntoIter = std::vec::IntoIter<String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// An event that a projection cannot fold. It will not get better by trying again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FoldError {
+    message: String,
+}
+
+impl FoldError {
+    /// An error that says what is wrong with the event, for the operator who has to mend it.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+impl From<postfold::event::PayloadError> for FoldError {
+    fn from(error: postfold::event::PayloadError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// An index of a model's collection.
+///
+/// ```
+/// use postfold_projections::Index;
+/// Index::ascending(["owner"]).then_descending("opened_at");
+/// Index::ascending(["email"]).unique();
+/// Index::text(["title", "abstract"]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Index {
+    pub(crate) keys: Vec<(String, Direction)>,
+    pub(crate) unique: bool,
+    pub(crate) partial: Option<bson::Document>,
+}
+
+/// How an index keeps one of its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Ascending,
+    Descending,
+    Text,
+}
+
+impl Index {
+    /// Over these fields, smallest first.
+    pub fn ascending<'a>(fields: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::over(fields, Direction::Ascending)
+    }
+
+    /// Over these fields, largest first.
+    pub fn descending<'a>(fields: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::over(fields, Direction::Descending)
+    }
+
+    /// Over the words of these fields, for `$text`. A collection can have one of them.
+    pub fn text<'a>(fields: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::over(fields, Direction::Text)
+    }
+
+    /// And then this field, smallest first.
+    pub fn then_ascending(mut self, field: &str) -> Self {
+        self.keys.push((field.to_owned(), Direction::Ascending));
+        self
+    }
+
+    /// And then this field, largest first.
+    pub fn then_descending(mut self, field: &str) -> Self {
+        self.keys.push((field.to_owned(), Direction::Descending));
+        self
+    }
+
+    /// No two documents may agree in these fields. A fold that breaks this stops its projection.
+    pub fn unique(mut self) -> Self {
+        self.unique = true;
+        self
+    }
+
+    /// Only over documents that match this filter (MongoDB's `partialFilterExpression`).
+    pub fn only(mut self, filter: bson::Document) -> Self {
+        self.partial = Some(filter);
+        self
+    }
+
+    /// The name that the index gets: its fields and their directions.
+    pub(crate) fn name(&self) -> String {
+        let parts: Vec<String> = self
+            .keys
+            .iter()
+            .map(|(field, direction)| match direction {
+                Direction::Ascending => format!("{field}_1"),
+                Direction::Descending => format!("{field}_-1"),
+                Direction::Text => format!("{field}_text"),
+            })
+            .collect();
+        parts.join("_")
+    }
+
+    fn over<'a>(fields: impl IntoIterator<Item = &'a str>, direction: Direction) -> Self {
+        let keys = fields.into_iter().map(|field| (field.to_owned(), direction)).collect();
+        Self { keys, unique: false, partial: None }
+    }
+}

@@ -1,0 +1,348 @@
+//! From log to read models: [`Projector`].
+
+pub(crate) mod apply;
+mod cache;
+pub(crate) mod deliver;
+mod graves;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postfold::Position;
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::folder::{Folder, Typed};
+use crate::halt::Halt;
+use crate::log::{LogError, LogSource};
+use crate::patience::Context;
+use crate::progress::{Progress, Reporter};
+use crate::projection::Projection;
+use crate::reader::Feed;
+use crate::rebuild::{Rebuild, RebuildError, RebuildReport};
+use crate::settings::Settings;
+use crate::status::{Status, StatusError};
+use crate::store::{Store, StoreError};
+use crate::verify::{Verification, Verify, VerifyError};
+use worker::Worker;
+
+/// Folds a ledger's log into read models, and looks after them.
+///
+/// It reads the log once for all of its projections that are in step, and keeps each model on its own:
+/// one that cannot go on does not hold up the others.
+///
+/// ```no_run
+/// use postfold_projections::models::{Balances, Changelogs, Preferences};
+/// use postfold_projections::{MongoStore, Projector, database_name};
+/// use tokio_util::sync::CancellationToken;
+///
+/// # async fn example(log: postfold::Log, mongodb_uri: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// let store = MongoStore::connect(mongodb_uri, &database_name(log.ledger_name())).await?;
+/// let shutdown = CancellationToken::new();
+/// Projector::new(log, store).with(Balances).with(Changelogs).with(Preferences).run(shutdown).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Projector {
+    log: Arc<dyn LogSource>,
+    store: Arc<dyn Store>,
+    folders: Vec<Arc<dyn Folder>>,
+    settings: Arc<Settings>,
+    reporter: Reporter,
+    owner: String,
+}
+
+/// Where each projection was when [`Projector::run`] ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunReport {
+    /// In the order in which they were given.
+    pub projections: Vec<RunOutcome>,
+}
+
+/// Where one projection was when [`Projector::run`] ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunOutcome {
+    /// The projection.
+    pub projection: &'static str,
+    /// Every event up to here is in its model.
+    pub position: Position,
+    /// Why it stopped by itself, if it did.
+    pub halt: Option<Halt>,
+}
+
+/// Why [`Projector::run`] did not end well.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RunError {
+    /// Some projections stopped by themselves; the others went on to the end.
+    #[error("{}", halts(.0))]
+    Halted(RunReport),
+    /// A setting that cannot work.
+    #[error("the setting {0} must not be zero")]
+    Setting(&'static str),
+    /// A projection whose name cannot be that of a collection, or is there twice.
+    #[error(
+        "{0:?} cannot be the name of a projection: 1 to 40 of a-z, 0-9 and _, a letter first, no __, each only once"
+    )]
+    Name(&'static str),
+    /// The log could not be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Why [`Projector::applied_through`] did not return in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppliedError {
+    /// The model is not that far yet.
+    #[error("{projection} is at {reached}, not yet at {wanted}")]
+    TimedOut {
+        /// The projection.
+        projection: String,
+        /// How far it is.
+        reached: Position,
+        /// How far it should be.
+        wanted: Position,
+    },
+    /// The checkpoint could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// First wait before [`Projector::applied_through`] looks again; it grows to the largest.
+const APPLIED_POLL_MIN: Duration = Duration::from_millis(2);
+/// Longest wait before [`Projector::applied_through`] looks again.
+const APPLIED_POLL_MAX: Duration = Duration::from_millis(50);
+/// Longest name of a projection, so that the name of a rebuild's collection fits too.
+const NAME_BYTES_MAX: usize = 40;
+
+impl Projector {
+    /// A projector from this log into this store, without any projection yet.
+    pub fn new(log: impl LogSource, store: impl Store) -> Self {
+        Self {
+            log: Arc::new(log),
+            store: Arc::new(store),
+            folders: Vec::new(),
+            settings: Arc::new(Settings::default()),
+            reporter: Reporter::default(),
+            owner: format!("process {} ({})", std::process::id(), Uuid::now_v7()),
+        }
+    }
+
+    /// And this projection.
+    pub fn with<P: Projection>(mut self, _projection: P) -> Self {
+        self.folders.push(Arc::new(Typed::<P>::new()));
+        self
+    }
+
+    /// Other bounds than the [default](Settings::default).
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = Arc::new(settings);
+        self
+    }
+
+    /// Calls this after every batch of a projection, a rebuild or a verification. It should return at
+    /// once: the work waits for it.
+    pub fn on_progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.reporter = Reporter::new(tell);
+        self
+    }
+
+    /// The names of the projections, in the order in which they were given.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.folders.iter().map(|folder| folder.name()).collect()
+    }
+
+    /// Catches up with the log and follows it until `shutdown` is cancelled. It ends between two
+    /// batches; whatever it was doing can be done again.
+    ///
+    /// It takes the projections over from any other projector, which stops as soon as it notices.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Halted`] when a projection stopped by itself. The others have gone on until
+    /// `shutdown`; when all have stopped, it returns at once.
+    pub async fn run(&self, shutdown: CancellationToken) -> Result<RunReport, RunError> {
+        self.check()?;
+        self.work(None, shutdown).await
+    }
+
+    /// As [`run`](Self::run), but ends when everything is in the models that was in the log at the
+    /// beginning of the call.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run), and [`RunError::Log`] when the head of the log cannot be read.
+    pub async fn catch_up(&self, shutdown: CancellationToken) -> Result<RunReport, RunError> {
+        self.check()?;
+        let head = self.log.head().await?.position;
+        self.work(Some(head), shutdown).await
+    }
+
+    /// Returns as soon as the model has everything up to this position, or the time is up. Any process
+    /// can ask; the projector need not be in this one. So a caller can read its own writes.
+    ///
+    /// # Errors
+    ///
+    /// [`AppliedError::TimedOut`], and [`AppliedError::Store`] when the checkpoint cannot be read.
+    pub async fn applied_through(
+        &self,
+        projection: &str,
+        position: Position,
+        timeout: Duration,
+    ) -> Result<(), AppliedError> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        let mut wait = APPLIED_POLL_MIN;
+        loop {
+            let reached =
+                self.store.checkpoint(projection).await?.map_or(Position::START, |checkpoint| checkpoint.position);
+            if reached >= position {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(AppliedError::TimedOut { projection: projection.to_owned(), reached, wanted: position });
+            }
+            tokio::time::sleep_until((tokio::time::Instant::now() + wait).min(deadline)).await;
+            wait = wait.saturating_mul(2).min(APPLIED_POLL_MAX);
+        }
+    }
+
+    /// How far each projection is, and who moves it.
+    ///
+    /// # Errors
+    ///
+    /// When the log or the store cannot be read.
+    pub async fn status(&self) -> Result<Vec<Status>, StatusError> {
+        let head = self.log.head().await?;
+        let mut all = Vec::with_capacity(self.folders.len());
+        for folder in &self.folders {
+            let checkpoint = self.store.checkpoint(folder.name()).await?;
+            all.push(Status::of(&**folder, checkpoint, &head));
+        }
+        Ok(all)
+    }
+
+    /// Folds the log anew into a generation of its own, beside the live model, and gives it the model's
+    /// name when it is done. Readers see the old model until then, and a projector that is running goes
+    /// on by itself: first with the old, then with the new.
+    ///
+    /// # Errors
+    ///
+    /// [`RebuildError`]; the live model is untouched then.
+    pub async fn rebuild(&self, projection: &str, shutdown: CancellationToken) -> Result<RebuildReport, RebuildError> {
+        if let Some(setting) = self.settings.invalid() {
+            return Err(RebuildError::Setting(setting));
+        }
+        let folder = self.find(projection).ok_or_else(|| RebuildError::Unknown(projection.to_owned()))?;
+        let context = self.context(&*folder, shutdown);
+        let rebuild = Rebuild { context, folder, log: Arc::clone(&self.log), reporter: self.reporter.clone() };
+        rebuild.run().await
+    }
+
+    /// Folds the log anew and compares every document with the stored one, while the projector goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`] when the log or the store cannot be read, or the log cannot be folded. A model
+    /// that differs is no error: see [`Verification::is_clean`].
+    pub async fn verify(&self, projection: &str, shutdown: CancellationToken) -> Result<Verification, VerifyError> {
+        if let Some(setting) = self.settings.invalid() {
+            return Err(VerifyError::Setting(setting));
+        }
+        let folder = self.find(projection).ok_or_else(|| VerifyError::Unknown(projection.to_owned()))?;
+        let context = self.context(&*folder, shutdown);
+        let verify = Verify { context, folder, log: Arc::clone(&self.log), reporter: self.reporter.clone() };
+        verify.run().await
+    }
+
+    async fn work(&self, until: Option<Position>, shutdown: CancellationToken) -> Result<RunReport, RunError> {
+        let feed = Arc::new(Feed::new(Arc::clone(&self.log), &self.settings));
+        let mut tasks = JoinSet::new();
+        for (place, folder) in self.folders.iter().enumerate() {
+            let worker = Worker {
+                context: self.context(&**folder, shutdown.clone()),
+                folder: Arc::clone(folder),
+                feed: Arc::clone(&feed),
+                owner: self.owner.clone(),
+                until,
+                reporter: self.reporter.clone(),
+            };
+            tasks.spawn(async move { (place, worker.run().await) });
+        }
+        let mut ended = Vec::with_capacity(self.folders.len());
+        while let Some(task) = tasks.join_next().await {
+            match task {
+                Ok(outcome) => ended.push(outcome),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => {}
+            }
+        }
+        ended.sort_unstable_by_key(|(place, _)| *place);
+        let outcome = |(place, (position, halt)): (usize, _)| {
+            let folder = self.folders.get(place)?;
+            Some(RunOutcome { projection: folder.name(), position, halt })
+        };
+        let report = RunReport { projections: ended.into_iter().filter_map(outcome).collect() };
+        if report.projections.iter().any(|outcome| outcome.halt.is_some()) {
+            Err(RunError::Halted(report))
+        } else {
+            Ok(report)
+        }
+    }
+
+    fn context(&self, folder: &dyn Folder, cancel: CancellationToken) -> Context {
+        Context {
+            projection: folder.name(),
+            store: Arc::clone(&self.store),
+            settings: Arc::clone(&self.settings),
+            cancel,
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<dyn Folder>> {
+        self.folders.iter().find(|folder| folder.name() == name).cloned()
+    }
+
+    fn check(&self) -> Result<(), RunError> {
+        if let Some(setting) = self.settings.invalid() {
+            return Err(RunError::Setting(setting));
+        }
+        let names = self.names();
+        for (place, &name) in names.iter().enumerate() {
+            if !is_name(name) || names.iter().take(place).any(|other| *other == name) {
+                return Err(RunError::Name(name));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let letter_first = name.starts_with(|first: char| first.is_ascii_lowercase());
+    letter_first && name.len() <= NAME_BYTES_MAX && name.bytes().all(plain) && !name.contains("__")
+}
+
+fn halts(report: &RunReport) -> String {
+    let halts: Vec<String> =
+        report.projections.iter().filter_map(|outcome| outcome.halt.as_ref()).map(Halt::to_string).collect();
+    halts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_projections_name_is_that_of_a_collection_and_never_that_of_a_rebuilds() {
+        for name in ["balances", "a", "x_1"] {
+            assert!(is_name(name), "{name}");
+        }
+        let long = "a".repeat(NAME_BYTES_MAX + 1);
+        for name in ["", "_a", "1a", "A", "a__g1_e2", "a.b", "system.x", "ä", &long] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The switch of generations: the new collection takes the stable name, in one step for readers.
+//!
+//! | step | who dies after it leaves |
+//! |---|---|
+//! | (a) mark: `switching: {to, uuid}` by compare-and-set, with a new epoch | the mark: whoever finds it ends the switch |
+//! | (b) rename the collection of that UUID over the stable one | the same |
+//! | (c) sweep documents of earlier generations | the same |
+//! | (d) clear the mark, by compare-and-set | nothing to do |
+//!
+//! Between (a) and (d) no projector moves the checkpoint. Collections are told apart by UUID, which a
+//! rename does not change: a name alone could be that of a ghost, a new collection that a late insert
+//! made under the name of the one that was renamed.
+
+use postfold::{Hash, Position};
+
+use crate::checkpoint::{Attempt, Checkpoint, Switching};
+use crate::halt::Stop;
+use crate::metrics;
+use crate::patience::Context;
+use crate::store::StoreErrorKind;
+
+/// How often a projector looks whether a switch that somebody else began is over.
+const SETTLE_POLL: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// (a): marks the switch. `None` when another rebuild began later: this one must not switch any more.
+pub(super) async fn begin(context: &Context, mark: &Switching) -> Result<Option<Checkpoint>, Stop> {
+    loop {
+        let Some(found) = load(context).await? else { return Ok(None) };
+        if found.rebuild.as_ref() != Some(&mark.to) {
+            return Ok(None);
+        }
+        if found.switching.is_some() {
+            // Our own mark: the answer to the write was lost.
+            return Ok(Some(found));
+        }
+        let mut marked = found.next();
+        marked.epoch = found.epoch.saturating_add(1);
+        marked.switching = Some(mark.clone());
+        if swap(context, &found, &marked).await? {
+            return Ok(Some(marked));
+        }
+    }
+}
+
+/// (b) to (d). `reached` is how far the new documents are, where the caller knows it better than the
+/// mark. Returns whether the new generation is the live one now; it is not when its collection is gone.
+pub(super) async fn finish(
+    context: &Context,
+    marked: Checkpoint,
+    reached: Option<(Position, Hash)>,
+) -> Result<bool, Stop> {
+    let mut found = marked;
+    loop {
+        let Some(mark) = found.switching.clone() else { return Ok(true) };
+        let renamed = rename(context, &mark).await?;
+        if renamed {
+            let name = context.projection;
+            context.store("sweep", || context.store.sweep(name, mark.to.generation, Position::START)).await?;
+        }
+        let done = after_switch(&found, &mark, renamed, reached);
+        if swap(context, &found, &done).await? {
+            report(context, &mark.to, renamed);
+            return Ok(renamed);
+        }
+        let Some(now) = load(context).await? else { return Ok(false) };
+        if now.switching.is_none() {
+            // Somebody else ended it.
+            return Ok(now.generation == mark.to.generation);
+        }
+        found = now;
+    }
+}
+
+/// Waits for whoever began the switch to end it, and ends it in their place when they do not.
+pub(crate) async fn settle(context: &Context, marked: Checkpoint) -> Result<(), Stop> {
+    let patience = tokio::time::Instant::now() + context.settings.switch_grace;
+    while tokio::time::Instant::now() < patience {
+        let Some(found) = load(context).await? else { return Ok(()) };
+        if found.switching != marked.switching {
+            return Ok(());
+        }
+        context.sleep(SETTLE_POLL).await?;
+    }
+    let Some(found) = load(context).await? else { return Ok(()) };
+    let mut ours = found.next();
+    ours.epoch = found.epoch.saturating_add(1);
+    if found.switching.is_some() && swap(context, &found, &ours).await? {
+        tracing::warn!(projection = context.projection, "a switch of generations was left half-way; ending it");
+        finish(context, ours, None).await?;
+    }
+    Ok(())
+}
+
+/// (b), told by UUIDs. `false` when the new collection is nowhere: somebody dropped it.
+async fn rename(context: &Context, mark: &Switching) -> Result<bool, Stop> {
+    let name = context.projection;
+    let side = mark.to.collection(name);
+    loop {
+        let there = context.store("list collections", || context.store.collections()).await?;
+        let uuid = |wanted: &str| {
+            there.iter().find(|collection| collection.name == wanted).map(|collection| collection.uuid.as_str())
+        };
+        let (stable, beside) = (uuid(name), uuid(&side));
+        if stable == Some(&mark.uuid) {
+            if beside.is_some() {
+                tracing::warn!(projection = name, collection = side, "drops a collection that a late write made");
+                context.store("drop a collection", || context.store.drop_collection(&side)).await?;
+            }
+            return Ok(true);
+        }
+        if beside != Some(&mark.uuid) {
+            return Ok(false);
+        }
+        let rename = || async {
+            match context.store.rename(&side, name).await {
+                // Somebody else was faster: look again.
+                Err(error) if error.kind == StoreErrorKind::NotFound => Ok(()),
+                other => other,
+            }
+        };
+        context.store("rename the collection", rename).await?;
+    }
+}
+
+fn after_switch(found: &Checkpoint, mark: &Switching, renamed: bool, reached: Option<(Position, Hash)>) -> Checkpoint {
+    let mut done = found.next();
+    done.switching = None;
+    if renamed {
+        let (position, hash) = reached.unwrap_or((mark.position, mark.hash));
+        (done.position, done.hash) = (position, hash);
+        (done.generation, done.version) = (mark.to.generation, mark.version);
+        done.rebuild = None;
+        done.halted = None;
+        done.sweep_due = true;
+    }
+    done
+}
+
+fn report(context: &Context, to: &Attempt, renamed: bool) {
+    let (projection, generation) = (context.projection, to.generation);
+    if renamed {
+        metrics::rebuilt(projection);
+        tracing::info!(projection, generation, "the new generation is live");
+    } else {
+        tracing::warn!(projection, generation, "the collection of the new generation is gone; the old one stays");
+    }
+}
+
+async fn load(context: &Context) -> Result<Option<Checkpoint>, Stop> {
+    context.store("read the checkpoint", || context.store.checkpoint(context.projection)).await
+}
+
+async fn swap(context: &Context, old: &Checkpoint, new: &Checkpoint) -> Result<bool, Stop> {
+    context.store("write the checkpoint", || context.store.swap_checkpoint(old, new)).await
+}

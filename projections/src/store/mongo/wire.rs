@@ -1,0 +1,211 @@
+//! Rows, checkpoints and indexes as BSON, and answers back.
+
+use bson::raw::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr};
+use bson::{Bson, Document, doc};
+use postfold::Position;
+
+use super::error;
+use crate::projection::{Direction, Index};
+use crate::store::{Guard, Mark, RESERVED_FIELDS, Refused, Row, StoreError, Written};
+
+/// A row as the document that is stored.
+pub(super) fn document(row: &Row) -> Result<RawDocumentBuf, StoreError> {
+    let mut document = RawDocumentBuf::new();
+    document.append(cstr!("_id"), row.id.as_str());
+    document.append(cstr!("g"), row.generation);
+    document.append(cstr!("p"), row.position.get());
+    match &row.state {
+        None => document.append(cstr!("dead"), true),
+        Some(state) => {
+            for element in state {
+                let (name, value) = element.map_err(error::malformed)?;
+                document.append(name, value);
+            }
+        }
+    }
+    Ok(document)
+}
+
+/// A stored document as a row.
+pub(super) fn row(document: &RawDocument) -> Result<Row, StoreError> {
+    let Mark { id, generation, position } = mark(document)?;
+    let dead = document.get("dead").map_err(error::malformed)?.is_some();
+    let state = if dead { None } else { Some(own_fields(document)?) };
+    Ok(Row { id, generation, position, state })
+}
+
+/// Key, generation and position of a stored document.
+pub(super) fn mark(document: &RawDocument) -> Result<Mark, StoreError> {
+    Ok(Mark {
+        id: document.get_str("_id").map_err(error::malformed)?.to_owned(),
+        generation: document.get_i64("g").map_err(error::malformed)?,
+        position: Position::new(document.get_i64("p").map_err(error::malformed)?),
+    })
+}
+
+fn own_fields(document: &RawDocument) -> Result<RawDocumentBuf, StoreError> {
+    let mut own = RawDocumentBuf::new();
+    for element in document {
+        let (name, value) = element.map_err(error::malformed)?;
+        if !RESERVED_FIELDS.contains(&name.as_str()) {
+            own.append(name, value);
+        }
+    }
+    Ok(own)
+}
+
+/// The `insert` statements for these rows.
+pub(super) fn inserts(rows: &[&Row]) -> Result<RawArrayBuf, StoreError> {
+    let mut documents = RawArrayBuf::new();
+    for row in rows {
+        documents.push(document(row)?);
+    }
+    Ok(documents)
+}
+
+/// The `update` statements for these rows: each a filter with its guard, and the whole new document.
+pub(super) fn replaces(guard: Guard, rows: &[&Row]) -> Result<RawArrayBuf, StoreError> {
+    let mut statements = RawArrayBuf::new();
+    for row in rows {
+        let mut filter = RawDocumentBuf::new();
+        filter.append(cstr!("_id"), row.id.as_str());
+        match guard {
+            Guard::Behind => {
+                filter.append(cstr!("g"), row.generation);
+                filter.append(cstr!("p"), below(row.position.get()));
+            }
+            Guard::OlderGeneration => filter.append(cstr!("g"), below(row.generation)),
+        }
+        let mut statement = RawDocumentBuf::new();
+        statement.append(cstr!("q"), filter);
+        statement.append(cstr!("u"), document(row)?);
+        statements.push(statement);
+    }
+    Ok(statements)
+}
+
+fn below(bound: i64) -> RawDocumentBuf {
+    let mut condition = RawDocumentBuf::new();
+    condition.append(cstr!("$lt"), bound);
+    condition
+}
+
+/// What a write command answered: how many were done, and which statements were refused, why.
+pub(super) fn written(answer: &Document) -> Result<Written, StoreError> {
+    if let Ok(concern) = answer.get_document("writeConcernError") {
+        // The writes are there, but not yet on enough members to outlive a change of the primary.
+        return Err(error::of_code(number(concern, "code").unwrap_or(64), text(concern, "errmsg")));
+    }
+    let mut refused = Vec::new();
+    for entry in answer.get_array("writeErrors").into_iter().flatten() {
+        let entry = entry.as_document().ok_or_else(|| error::malformed("a write error that is no document"))?;
+        let index = number(entry, "index").and_then(|index| usize::try_from(index).ok());
+        let index = index.ok_or_else(|| error::malformed("a write error without its index"))?;
+        refused
+            .push(Refused { index, error: error::of_code(number(entry, "code").unwrap_or(0), text(entry, "errmsg")) });
+    }
+    Ok(Written { done: usize::try_from(number(answer, "n").unwrap_or(0)).unwrap_or(0), refused })
+}
+
+/// How many documents a `delete` removed.
+pub(super) fn removed(answer: &Document) -> Result<u64, StoreError> {
+    let Written { done, refused } = written(answer)?;
+    match refused.into_iter().next() {
+        Some(first) => Err(first.error),
+        None => Ok(u64::try_from(done).unwrap_or(u64::MAX)),
+    }
+}
+
+/// A number that servers write as any of their types.
+fn number(document: &Document, name: &str) -> Option<i32> {
+    match document.get(name)? {
+        Bson::Int32(value) => Some(*value),
+        Bson::Int64(value) => i32::try_from(*value).ok(),
+        Bson::Double(value) => format!("{value:.0}").parse().ok(),
+        _ => None,
+    }
+}
+
+fn text(document: &Document, name: &str) -> String {
+    document.get_str(name).unwrap_or("no message").to_owned()
+}
+
+/// An index as `createIndexes` takes it.
+pub(super) fn index(index: &Index) -> Document {
+    let mut keys = Document::new();
+    for (field, direction) in &index.keys {
+        let direction = match direction {
+            Direction::Ascending => Bson::Int32(1),
+            Direction::Descending => Bson::Int32(-1),
+            Direction::Text => Bson::String("text".into()),
+        };
+        keys.insert(field.clone(), direction);
+    }
+    let mut specification = doc! { "name": index.name(), "key": keys };
+    if index.unique {
+        specification.insert("unique", true);
+    }
+    if let Some(filter) = &index.partial {
+        specification.insert("partialFilterExpression", filter.clone());
+    }
+    specification
+}
+
+/// Whether an index that the server lists is the one that was asked for. Servers add options of their
+/// own, and write a text index with keys of their own: only what was asked for is compared.
+pub(super) fn is_index(listed: &Document, wanted: &Index) -> bool {
+    let unique = listed.get_bool("unique").unwrap_or(false);
+    let filter = listed.get_document("partialFilterExpression").ok();
+    listed.get_str("name").is_ok_and(|name| name == wanted.name())
+        && unique == wanted.unique
+        && filter == wanted.partial.as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::rawdoc;
+
+    fn row_of(state: Option<RawDocumentBuf>) -> Row {
+        Row { id: "k".into(), generation: 3, position: Position::new(7), state }
+    }
+
+    #[test]
+    fn a_row_comes_back_as_it_was_written() {
+        for state in [Some(rawdoc! { "a": 1_i64, "deep": { "b": [1, "x"] } }), Some(rawdoc! {}), None] {
+            let written = row_of(state);
+            assert_eq!(row(&document(&written).unwrap()).unwrap(), written);
+        }
+    }
+
+    #[test]
+    fn a_tombstone_holds_nothing_but_its_place() {
+        let stored = document(&row_of(None)).unwrap();
+        assert_eq!(stored, rawdoc! { "_id": "k", "g": 3_i64, "p": 7_i64, "dead": true });
+    }
+
+    #[test]
+    fn a_replace_is_guarded_by_generation_and_position() {
+        let row = row_of(Some(rawdoc! { "a": 1 }));
+        let statements = replaces(Guard::Behind, &[&row]).unwrap();
+        let expected = rawdoc! {
+            "q": { "_id": "k", "g": 3_i64, "p": { "$lt": 7_i64 } },
+            "u": { "_id": "k", "g": 3_i64, "p": 7_i64, "a": 1 },
+        };
+        assert_eq!(statements.get_document(0).unwrap(), &*expected);
+    }
+
+    #[test]
+    fn an_answer_names_each_refused_statement() {
+        let answer =
+            doc! { "ok": true, "n": 2.0, "writeErrors": [{ "index": 1_i64, "code": 11_000, "errmsg": "dup" }] };
+        let Written { done, refused } = written(&answer).unwrap();
+        assert_eq!((done, refused.len(), refused[0].index), (2, 1, 1));
+    }
+
+    #[test]
+    fn writes_that_are_not_safe_yet_count_as_not_done() {
+        let answer = doc! { "ok": 1, "n": 2, "writeConcernError": { "code": 64, "errmsg": "waiting for replication timed out" } };
+        assert!(written(&answer).is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! A database of a test's own.
+
+use postfold_projections::MongoStore;
+use uuid::Uuid;
+
+/// A database of one test's own on the server that `MONGODB_URI` names.
+pub(crate) struct Database {
+    pub(crate) store: MongoStore,
+}
+
+impl Database {
+    pub(crate) async fn create() -> Self {
+        let uri = std::env::var("MONGODB_URI")
+            .expect("this test needs a server: eval \"$(make -s stack-env)\" sets MONGODB_URI");
+        let name = format!("postfold_test_{}", Uuid::now_v7().simple());
+        let store = MongoStore::connect(&uri, &name).await.expect("MONGODB_URI names a server that answers");
+        Self { store }
+    }
+
+    /// Not in `Drop`: that cannot wait for the server.
+    pub(crate) async fn drop(self) {
+        self.store.drop_database().await.expect("the database can be dropped");
+        self.store.shutdown().await;
+    }
+}

@@ -1,0 +1,7 @@
+//! The tests of the read models, one file per hazard. They need `MONGODB_URI`: `make -s stack-env`
+//! prints it.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should say so and fail")]
+
+mod conformance;
+mod database;
