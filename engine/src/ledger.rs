@@ -35,7 +35,7 @@ pub struct Settings {
     pub attempts_max: usize,
     /// How long to ask the log for the outcome of a commit whose connection was lost. Default 30 s.
     pub resolve_timeout: Duration,
-    /// How long to wait between two such questions. Default 200 ms.
+    /// How long to wait between two such questions. Default 50 ms.
     pub resolve_interval: Duration,
 }
 
@@ -50,7 +50,7 @@ impl Default for Settings {
             page_events: 1_000,
             attempts_max: 1_000,
             resolve_timeout: Duration::from_secs(30),
-            resolve_interval: Duration::from_millis(200),
+            resolve_interval: Duration::from_millis(50),
         }
     }
 }

@@ -101,7 +101,8 @@ pub async fn verify(log: &Log, mut progress: impl FnMut(Progress)) -> Result<Rep
     }
     compare_balances(log, &mut folded).await?;
     let (events, postings) = counters.get();
-    folded.problems.sort();
+    // What has no position of its own comes last.
+    folded.problems.sort_by_key(|problem| (problem.position == Position::START, problem.clone()));
     let problems_total = folded.problems.len();
     folded.problems.truncate(PROBLEMS_MAX);
     Ok(Report { head, events, postings, accounts: folded.digests.len(), problems_total, problems: folded.problems })

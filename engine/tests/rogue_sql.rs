@@ -98,7 +98,8 @@ async fn bad_books_are_refused_at_the_insert() {
     assert_eq!(rogue.refused(&(event(1) + &postings(1, 0, "7", "-6"))).await, "PF005");
     assert_eq!(rogue.refused(&(event(1) + &postings(1, 0, "7", "0"))).await, "PF005");
     // An account that does not exist.
-    let unknown = postings(1, 0, "7", "-7").replace("select ledger_id, account_id", "select ledger_id, account_id + 100");
+    let unknown =
+        postings(1, 0, "7", "-7").replace("select ledger_id, account_id", "select ledger_id, account_id + 100");
     assert_eq!(rogue.refused(&(event(1) + &unknown)).await, "PF004");
     // A balanced pair under an old event, and one without any event.
     assert_eq!(rogue.refused(&postings(0, 2, "7", "-7")).await, "PF006");

@@ -78,19 +78,37 @@ async fn an_entry_is_checked_stage_by_stage() {
         (post("a", r#"{"account":"till","debit":"1"}"#), invalid("legs")),
         (post("a", r#"{"account":"till","debit":"0"},{"account":"sales","credit":"0"}"#), invalid("legs[0].debit")),
         // Existence comes before scale, scale before balance, balance before limits.
-        (post("a", r#"{"account":"till","debit":"1.001"},{"account":"none","credit":"1"}"#), rejected("unknown_account")),
-        (post("a", r#"{"account":"till","debit":"1","currency":"XAU"},{"account":"none","credit":"1"}"#), rejected("unknown_currency")),
-        (post("a", r#"{"account":"till","debit":"1","currency":"USD"},{"account":"sales","credit":"1"}"#), rejected("unknown_account")),
+        (
+            post("a", r#"{"account":"till","debit":"1.001"},{"account":"none","credit":"1"}"#),
+            rejected("unknown_account"),
+        ),
+        (
+            post("a", r#"{"account":"till","debit":"1","currency":"XAU"},{"account":"none","credit":"1"}"#),
+            rejected("unknown_currency"),
+        ),
+        (
+            post("a", r#"{"account":"till","debit":"1","currency":"USD"},{"account":"sales","credit":"1"}"#),
+            rejected("unknown_account"),
+        ),
         (post("a", r#"{"account":"till","debit":"1.001"},{"account":"sales","credit":"2"}"#), invalid("legs[0].debit")),
-        (post("a", r#"{"account":"till","debit":"1.500"},{"account":"sales","credit":"1.50"}"#), invalid("legs[0].debit")),
-        (post("a", r#"{"account":"till","debit":"1"},{"account":"wallet:2","credit":"1"}"#), invalid("legs[1].currency")),
+        (
+            post("a", r#"{"account":"till","debit":"1.500"},{"account":"sales","credit":"1.50"}"#),
+            invalid("legs[0].debit"),
+        ),
+        (
+            post("a", r#"{"account":"till","debit":"1"},{"account":"wallet:2","credit":"1"}"#),
+            invalid("legs[1].currency"),
+        ),
         (post("a", r#"{"account":"wallet:1","debit":"50"},{"account":"sales","credit":"51"}"#), rejected("unbalanced")),
         (
             post("a", r#"{"account":"till","debit":"9999999999999999999999999999"},{"account":"sales","credit":"1"}"#),
             rejected("unbalanced"),
         ),
         (
-            post("a", r#"{"account":"till","debit":"9999999999999999999999999999"},{"account":"sales","credit":"9999999999999999999999999999"}"#),
+            post(
+                "a",
+                r#"{"account":"till","debit":"9999999999999999999999999999"},{"account":"sales","credit":"9999999999999999999999999999"}"#,
+            ),
             invalid("legs[0].debit"),
         ),
         (
@@ -98,18 +116,28 @@ async fn an_entry_is_checked_stage_by_stage() {
             json!({"rejected": {"rule": "insufficient_funds", "account": "wallet:1", "currency": "EUR", "available": "10.00", "requested": "10.01"}}),
         ),
         (
-            post("a", r#"{"account":"till","debit":"100.01"},{"account":"wallet:2","currency":"EUR","credit":"100.01"}"#),
+            post(
+                "a",
+                r#"{"account":"till","debit":"100.01"},{"account":"wallet:2","currency":"EUR","credit":"100.01"}"#,
+            ),
             json!({"rejected": {"rule": "ceiling_exceeded", "account": "wallet:2", "limit": "100.00"}}),
         ),
         // The net effect counts, once, at the end of the entry.
         (
-            post("net", r#"{"account":"wallet:1","debit":"500"},{"account":"wallet:1","credit":"495"},{"account":"sales","credit":"5"}"#),
+            post(
+                "net",
+                r#"{"account":"wallet:1","debit":"500"},{"account":"wallet:1","credit":"495"},{"account":"sales","credit":"5"}"#,
+            ),
             json!({"ok": {"position": 8, "balances": [{"account": "wallet:1", "posted": "5.00"}, {"account": "sales", "posted": "5.00"}]}}),
         ),
         // What was refused used up no id.
-        (post("a", r#"{"account":"till","debit":"1"},{"account":"sales","credit":"1.00"}"#), json!({"ok": {"position": 9, "id": "a"}})),
+        (
+            post("a", r#"{"account":"till","debit":"1"},{"account":"sales","credit":"1.00"}"#),
+            json!({"ok": {"position": 9, "id": "a"}}),
+        ),
     ];
-    let rows: Vec<(&str, Value)> = rows.iter().map(|(command, expected)| (command.as_str(), expected.clone())).collect();
+    let rows: Vec<(&str, Value)> =
+        rows.iter().map(|(command, expected)| (command.as_str(), expected.clone())).collect();
     check(&rows).await;
 }
 
@@ -147,12 +175,22 @@ async fn a_transfer_names_two_accounts_by_side_or_by_direction() {
 #[tokio::test]
 async fn an_entity_changes_at_the_version_that_the_caller_expects() {
     check(&[
-        (r#"{"do":"record","entity":"user/42","kind":"user.named","data":{"name":"Ann"},"expected_version":1}"#,
-            json!({"conflict": {"entity": "user/42", "expected": 1, "found": 0}})),
-        (r#"{"do":"record","entity":"user/42","kind":"user.named","data":{"name":"Ann"},"expected_version":0}"#, json!({"ok": {"position": 8}})),
-        (r#"{"do":"record","entity":"user/42","kind":"user.named","data":{"name":"Eve"},"expected_version":0}"#,
-            json!({"conflict": {"expected": 0, "found": 1}})),
-        (r#"{"do":"record","entity":"user/42","kind":"user.named","data":{"name":"Eve"}}"#, json!({"ok": {"position": 9}})),
+        (
+            r#"{"do":"record","entity":"user/42","kind":"user.named","data":{"name":"Ann"},"expected_version":1}"#,
+            json!({"conflict": {"entity": "user/42", "expected": 1, "found": 0}}),
+        ),
+        (
+            r#"{"do":"record","entity":"user/42","kind":"user.named","data":{"name":"Ann"},"expected_version":0}"#,
+            json!({"ok": {"position": 8}}),
+        ),
+        (
+            r#"{"do":"record","entity":"user/42","kind":"user.named","data":{"name":"Eve"},"expected_version":0}"#,
+            json!({"conflict": {"expected": 0, "found": 1}}),
+        ),
+        (
+            r#"{"do":"record","entity":"user/42","kind":"user.named","data":{"name":"Eve"}}"#,
+            json!({"ok": {"position": 9}}),
+        ),
         (r#"{"do":"record","entity":"user","kind":"user.named","data":{}}"#, invalid("entity")),
         (r#"{"do":"record","entity":"user/","kind":"user.named","data":{}}"#, invalid("entity")),
         // An entity cannot be named like one of the engine's own streams, nor collide with an id.
@@ -260,7 +298,10 @@ async fn what_leaves_in_a_day_is_counted_by_recorded_time() {
         .await;
         let more = r#"{"do":"transfer","id":"b","amount":"20.01","debit":"card","credit":"till"}"#;
         let refused = send(&ledger, more).await;
-        assert!(contains(&refused, &json!({"rejected": {"rule": "daily_out_exceeded", "available": "20.00"}})), "{store}: {refused}");
+        assert!(
+            contains(&refused, &json!({"rejected": {"rule": "daily_out_exceeded", "available": "20.00"}})),
+            "{store}: {refused}"
+        );
         // Incoming money gives nothing back.
         given(&ledger, &[r#"{"do":"transfer","id":"in2","amount":"5","debit":"till","credit":"card"}"#]).await;
         assert!(send(&ledger, more).await.get("rejected").is_some(), "{store}");

@@ -13,7 +13,8 @@ async fn wallets(ledger: &Ledger, count: usize) {
     ledger.open(Account::asset("till", "EUR")).await.unwrap();
     for wallet in 0..count {
         ledger.open(Account::liability(format!("wallet:{wallet}"), "EUR").floor(dec!(0))).await.unwrap();
-        let fund = Entry::new(format!("fund-{wallet}")).debit("till", dec!(10)).credit(format!("wallet:{wallet}"), dec!(10));
+        let fund =
+            Entry::new(format!("fund-{wallet}")).debit("till", dec!(10)).credit(format!("wallet:{wallet}"), dec!(10));
         ledger.post(fund).await.unwrap();
     }
 }
@@ -108,11 +109,13 @@ async fn large_and_small_batches_write_the_same_rows() {
     let (ledger, _) = postgres().await;
     let odd = "wörld:\\back \"quoted\"";
     let open = serde_json::json!({"do": "open_account", "account": odd, "currency": "EUR", "type": "asset", "name": "tab\there\nand a \\N"});
-    given(&ledger, &[&open.to_string(), r#"{"do":"open_account","account":"b","currency":"EUR","type":"asset"}"#]).await;
+    given(&ledger, &[&open.to_string(), r#"{"do":"open_account","account":"b","currency":"EUR","type":"asset"}"#])
+        .await;
     let ledger = Arc::new(ledger);
     let mut answers = Vec::new();
     for number in 0..250 {
-        let entry = Entry::new(format!("copy\t{number}\\n")).debit(odd, dec!(1)).credit("b", dec!(1)).text("a\tb\\c\nd");
+        let entry =
+            Entry::new(format!("copy\t{number}\\n")).debit(odd, dec!(1)).credit("b", dec!(1)).text("a\tb\\c\nd");
         answers.push(ledger.enqueue(entry.into()).await.unwrap());
     }
     for answer in answers {
@@ -141,7 +144,8 @@ async fn a_small_cache_changes_nothing_but_the_speed() {
                 ledger.transfer(transfer).await.unwrap();
             }
         }
-        let again = send(&ledger, r#"{"do":"transfer","id":"0-0","amount":"1","from":"wallet:0","to":"wallet:1"}"#).await;
+        let again =
+            send(&ledger, r#"{"do":"transfer","id":"0-0","amount":"1","from":"wallet:0","to":"wallet:1"}"#).await;
         assert_eq!(again["ok"]["duplicate"], true);
     }
     assert_verifies(&ledger).await;

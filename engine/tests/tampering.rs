@@ -49,7 +49,8 @@ async fn every_altered_column_of_an_event_is_found_at_its_position() {
         ("hash = sha256('x')", 4),
     ];
     for (alteration, position) in alterations {
-        let sql = format!("update postfold.event set {alteration} where ledger_id = {{ledger}} and position = {position}");
+        let sql =
+            format!("update postfold.event set {alteration} where ledger_id = {{ledger}} and position = {position}");
         let found = tamper(&sql).await.map(|(position, _)| position);
         assert_eq!(found, Some(position), "{alteration}");
     }

@@ -1,5 +1,5 @@
 //! What the tests share: ledgers on both stores, and commands as the contract writes them.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::sync::Arc;
 

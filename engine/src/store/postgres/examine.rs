@@ -3,7 +3,6 @@
 //! Facts only, over one connection of its own; nothing is written. What is good and what is not, the
 //! caller says.
 
-use std::ops::DerefMut;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -83,10 +82,7 @@ pub struct SchemaTrouble(pub String);
 ///
 /// [`Error::Unavailable`] or [`Error::Database`] when there is no way in: not there, not ours, or too
 /// slow. A server or a schema that will not do is no error but among the facts.
-pub async fn examine(
-    connection: impl Into<Connection>,
-    settings: &PostgresSettings,
-) -> Result<Examination, Error> {
+pub async fn examine(connection: impl Into<Connection>, settings: &PostgresSettings) -> Result<Examination, Error> {
     let schema = Schema::new(&settings.schema)?;
     let mut session = Session::open(connection.into(), settings).await?;
     let facts = in_time(settings.statement_timeout, look(&mut session, &schema)).await?;
@@ -149,7 +145,7 @@ impl Session {
     fn connection(&mut self) -> &mut PgConnection {
         match &mut self.connection {
             Held::Own(connection) => connection,
-            Held::Pooled(connection) => connection.deref_mut(),
+            Held::Pooled(connection) => &mut **connection,
         }
     }
 
@@ -271,10 +267,7 @@ async fn roles_missing(connection: &mut PgConnection, schema: &Schema) -> Result
          and has_schema_privilege(oid, '{0}', 'usage')",
         schema.as_str()
     );
-    let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(ROLES.as_slice())
-        .fetch_all(connection)
-        .await
-        .map_err(failed)?;
+    let found: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(ROLES.as_slice()).fetch_all(connection).await.map_err(failed)?;
     Ok(ROLES.into_iter().filter(|role| !found.iter().any(|found| found == role)).collect())
 }

@@ -1,0 +1,39 @@
+//! Hazards of following: an event skipped, an event twice, a follower that waits for ever.
+
+mod support;
+
+use futures::StreamExt;
+use postfold::{Account, Entry, Log, Position};
+use rust_decimal::dec;
+use support::{both, database_url, given, postgres, settings};
+
+#[tokio::test]
+async fn the_stream_catches_up_and_goes_on_live_without_gap_or_repeat() {
+    let (ledger, name) = postgres().await;
+    ledger.open(Account::asset("a", "EUR")).await.unwrap();
+    ledger.open(Account::asset("b", "EUR")).await.unwrap();
+    // A reader of another process: all it can know comes from the database.
+    let log = Log::connect_with(database_url(), &name, settings()).await.unwrap();
+    let following = tokio::spawn(async move {
+        let events: Vec<_> =
+            log.follow(Position::START).take(302).map(|event| event.unwrap().position.get()).collect().await;
+        events
+    });
+    for number in 0..300 {
+        ledger.post(Entry::new(number.to_string()).debit("a", dec!(1)).credit("b", dec!(1))).await.unwrap();
+    }
+    let followed = tokio::time::timeout(std::time::Duration::from_secs(30), following).await;
+    assert_eq!(followed.expect("a follower must see every event").unwrap(), (1..=302).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_finite_stream_ends_at_the_head() {
+    for (store, ledger, _) in both().await {
+        given(&ledger, &[r#"{"do":"record","entity":"a/1","kind":"k","data":{"n":1.50}}"#]).await;
+        let events: Vec<_> = ledger.log().events(Position::START).map(Result::unwrap).collect().await;
+        assert_eq!(events.len(), 1, "{store}");
+        assert_eq!(events[0].data.get(), r#"{"n":1.50}"#, "{store}");
+        assert_eq!(events[0].entity(), Some("a/1"), "{store}");
+        assert_eq!(ledger.log().head().await.unwrap().hash, events[0].hash, "{store}");
+    }
+}
