@@ -4,6 +4,9 @@
 //! decided in order, each on the state that those before it left, and all are taken back when one
 //! fails.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
@@ -13,10 +16,9 @@ use crate::decide::{self, Decision, NewEvent, Stop};
 use crate::event::{BatchCommitted, Envelope, Event, Payload, kind};
 use crate::fold::{self, Posting};
 use crate::hash::Fields;
-use crate::outcome::{Invalid, Outcome, Receipt, Refusal, Rejection, Rule};
+use crate::outcome::{Invalid, Outcome, Receipt, Rejection, Rule};
 use crate::position::Position;
 use crate::state::{Facts, Mark, Need, State};
-use std::sync::Arc;
 
 /// The rows that a batch of commands appends: one commit.
 #[derive(Debug, Default)]
@@ -118,14 +120,14 @@ impl Draft {
         new: NewEvent,
         recorded_at: Timestamp,
     ) -> Result<Receipt, Stop> {
-        let event = place(state, command, &new, recorded_at)?;
-        let postings = fold::fold(state, &event, &new.payload).map_err(malformed)?;
-        if let Payload::AccountOpened(opened) = &new.payload
+        let (event, payload) = place(state, command, new, recorded_at)?;
+        let postings = fold::fold(state, &event, &payload).map_err(|error| malformed(&error))?;
+        if let Payload::AccountOpened(opened) = &payload
             && let Some(account) = state.account(&opened.account, &opened.currency)
         {
             self.accounts.push(AccountRow(Arc::clone(&account.facts)));
         }
-        let amount = match &new.payload {
+        let amount = match &payload {
             Payload::EntryPosted(entry) => entry.amount,
             _ => None,
         };
@@ -135,7 +137,7 @@ impl Draft {
             hash: Some(event.hash),
             recorded_at: Some(event.recorded_at),
             amount,
-            balances: balances(state, &new.payload, event.position),
+            balances: balances(state, &payload, event.position),
             ..Receipt::default()
         };
         self.postings.extend(postings);
@@ -167,7 +169,7 @@ fn recorded_at(state: &State, stamp: Timestamp) -> Timestamp {
 }
 
 /// Gives the event its place behind the state's head, and its hash.
-fn place(state: &State, command: &Command, new: &NewEvent, recorded_at: Timestamp) -> Result<Event, Stop> {
+fn place(state: &State, command: &Command, new: NewEvent, recorded_at: Timestamp) -> Result<(Event, Payload), Stop> {
     let envelope = Envelope {
         fingerprint: command.fingerprint().to_string(),
         correlation: command.correlation.clone(),
@@ -177,34 +179,31 @@ fn place(state: &State, command: &Command, new: &NewEvent, recorded_at: Timestam
     let json = |text: Result<String, serde_json::Error>| {
         text.and_then(RawValue::from_string).map_err(|error| Stop::from(Invalid::new("", None, error.to_string())))
     };
+    let (stream, version) = new.stream.unzip();
     let mut event = Event {
         position: state.head.position.next(),
         id: command.id.clone(),
-        stream: new.stream.as_ref().map(|(stream, _)| stream.clone()),
-        version: new.stream.as_ref().map(|(_, version)| *version),
-        kind: new.kind.as_ref().to_owned(),
+        stream,
+        version,
+        kind: new.kind,
         schema: 1,
-        data: json(Ok(new.data.clone()))?,
+        data: json(Ok(new.data))?,
         meta: json(text)?,
         effective_at: command.at.map_or(recorded_at, to_microseconds),
         recorded_at,
         hash: state.head.hash,
     };
     event.hash = state.head.hash.chain(&Fields::from(&event));
-    Ok(event)
+    Ok((event, new.payload))
 }
 
 /// The balances of the touched accounts, in order of first appearance.
 fn balances(state: &State, payload: &Payload, position: Position) -> Option<Vec<crate::Balance>> {
     let Payload::EntryPosted(entry) = payload else { return None };
-    let mut seen: Vec<(&str, &str)> = Vec::with_capacity(entry.legs.len());
-    for leg in &entry.legs {
-        let account = (leg.account.as_str(), leg.currency.as_str());
-        if !seen.contains(&account) {
-            seen.push(account);
-        }
-    }
-    let accounts = seen.into_iter().filter_map(|(code, currency)| state.account(code, currency));
+    let mut seen = HashSet::with_capacity(entry.legs.len());
+    let named = entry.legs.iter().map(|leg| (leg.account.as_str(), leg.currency.as_str()));
+    let first = named.filter(|account| seen.insert(*account));
+    let accounts = first.filter_map(|(code, currency)| state.account(code, currency));
     Some(accounts.map(|account| account.balance(position)).collect())
 }
 
@@ -223,9 +222,9 @@ fn batch_failed(index: usize, outcome: Outcome) -> Stop {
         Rejection::new(Rule::BatchFailed, format!("command {index} of the batch failed; none was done"));
     rejection.index = Some(index);
     rejection.outcome = Some(Box::new(outcome));
-    Stop::Refused(Refusal::Rejected(rejection))
+    rejection.into()
 }
 
-fn malformed(error: crate::event::PayloadError) -> Stop {
+fn malformed(error: &crate::event::PayloadError) -> Stop {
     Stop::from(Invalid::new("", None, error.to_string()))
 }

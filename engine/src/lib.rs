@@ -56,3 +56,8 @@ pub use verify::{Problem, Progress, Report, verify};
 pub fn parse_time(text: &str) -> Result<Timestamp, &'static str> {
     command::parse_time(text)
 }
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -20,7 +20,7 @@ pub enum Outcome {
     /// Done and durable.
     Ok(Receipt),
     /// A rule of the ledger forbids it, given its state.
-    Rejected(Rejection),
+    Rejected(Box<Rejection>),
     /// The caller's knowledge is out of date.
     Conflict(Conflict),
     /// It makes no sense, whatever the state.
@@ -91,7 +91,7 @@ pub struct Receipt {
 pub enum Refusal {
     /// A rule of the ledger forbids it.
     #[error("{0}")]
-    Rejected(Rejection),
+    Rejected(Box<Rejection>),
     /// The caller's knowledge is out of date.
     #[error("{0}")]
     Conflict(Conflict),

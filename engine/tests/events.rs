@@ -1,5 +1,7 @@
 //! Hazards of following: an event skipped, an event twice, a follower that waits for ever.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
 mod support;
 
 use futures::StreamExt;

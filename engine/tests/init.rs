@@ -1,5 +1,7 @@
 //! Hazards of setting up: several processes at once, a schema of another version, names, rights.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
 mod support;
 
 use postfold::{Error, Ledger, PostgresSettings};

@@ -1,6 +1,8 @@
 //! Hazard: the connection breaks while a commit is under way. Nobody is told "posted" of what is not
 //! there, nor "failed" of what is; nothing is done twice.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
 mod support;
 
 use std::str::FromStr;

@@ -1,6 +1,8 @@
 //! Hazard: someone writes SQL past the engine. The database itself refuses bad books, and refuses the
 //! application's own role any change of what is written.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
 mod support;
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};

@@ -1,5 +1,7 @@
 //! The contract, row by row, on both stores: what a command is answered, given what was done before.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! Hazards of concurrency: lost races, floors under contention, group commit, neighbours of a refusal.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Hazard: a superuser alters the log behind the triggers' back. `verify` names the first bad place.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
 mod support;
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};

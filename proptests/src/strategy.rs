@@ -21,8 +21,9 @@ pub fn code(number: usize) -> String {
 pub fn chart() -> Vec<Command> {
     let open = |number: usize| {
         let code = code(number);
-        let mut account = if number % 2 == 0 { Account::asset(code, "EUR") } else { Account::liability(code, "EUR") };
-        if number % 3 == 0 {
+        let mut account =
+            if number.is_multiple_of(2) { Account::asset(code, "EUR") } else { Account::liability(code, "EUR") };
+        if number.is_multiple_of(3) {
             account = account.floor(Decimal::ZERO);
         }
         if number % 4 == 1 {
@@ -47,10 +48,8 @@ pub fn single() -> impl Strategy<Value = Command> {
 pub fn transfer() -> impl Strategy<Value = Command> {
     (id(), account(), account(), amount(), any::<(bool, bool)>()).prop_map(
         |(id, one, other, amount, (sides, up_to))| {
-            let transfer = match sides {
-                true => Transfer::sides(id, one, other, amount),
-                false => Transfer::between(id, one, other, amount),
-            };
+            let transfer =
+                if sides { Transfer::sides(id, one, other, amount) } else { Transfer::between(id, one, other, amount) };
             Command::from(if up_to { transfer.up_to() } else { transfer })
         },
     )

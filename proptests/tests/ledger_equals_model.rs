@@ -1,6 +1,8 @@
 //! The law that holds all others: whatever the history, the ledger answers as the reference model does,
 //! ends with its balances, and every invariant holds. On both stores.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
 use postfold::{Command, Ledger, Outcome, PostgresSettings};
 use postfold_proptests::model::{Expected, Model};
 use postfold_proptests::{invariant, strategy};

@@ -66,13 +66,11 @@ pub(super) fn scale_of(state: &State, currency: &str) -> Result<u8, Stop> {
     if let Some(scale) = money::iso_scale(currency) {
         return Ok(scale);
     }
-    match state.registered_currency(currency)? {
-        Some((scale, _)) => Ok(scale),
-        None => {
-            let message = format!("{currency} is neither an ISO 4217 currency with a minor unit nor registered");
-            Err(Rejection::new(Rule::UnknownCurrency, message).currency(currency).into())
-        }
+    if let Some((scale, _)) = state.registered_currency(currency)? {
+        return Ok(scale);
     }
+    let message = format!("{currency} is neither an ISO 4217 currency with a minor unit nor registered");
+    Err(Rejection::new(Rule::UnknownCurrency, message).currency(currency).into())
 }
 
 /// Set-up scripts can be run again: without an id, the same words get the first receipt.

@@ -1,5 +1,7 @@
 //! `post` and `transfer`: balanced entries. Each stage goes leg by leg before the next begins.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
@@ -10,7 +12,7 @@ use crate::command::{Post, Route, TransferMoney};
 use crate::event::{EntryPosted, Payload, PostedLeg, SideAmount, kind};
 use crate::money::{self, AmountError, LIMIT, Minor};
 use crate::outcome::{Invalid, Rejection, Rule};
-use crate::state::{Account, State};
+use crate::state::{Account, AccountId, State, Totals};
 
 pub(super) fn post(state: &State, post: &Post, recorded_at: Timestamp) -> Result<Decision, Stop> {
     let mut accounts = Vec::with_capacity(post.legs.len());
@@ -216,28 +218,42 @@ fn check_overflow(legs: &[Leg<'_>]) -> Result<(), Stop> {
             None => sums.push((currency, leg.amount())),
         }
     }
-    let mut totals: Vec<(&Account, crate::state::Totals)> = Vec::new();
-    for leg in legs {
-        let known = totals.iter().position(|(account, _)| account.facts.id == leg.account.facts.id);
-        let before = known.map_or(leg.account.totals, |at| totals[at].1);
-        let after = before.post(leg.side, leg.amount()).ok_or_else(|| leg.overflow())?;
-        match known {
-            Some(at) => totals[at].1 = after,
-            None => totals.push((leg.account, after)),
-        }
+    let touched = Touched::by(legs);
+    let mut totals: Vec<Totals> = touched.accounts.iter().map(|account| account.totals).collect();
+    for (leg, slot) in legs.iter().zip(touched.slots) {
+        totals[slot] = totals[slot].post(leg.side, leg.amount()).ok_or_else(|| leg.overflow())?;
     }
     Ok(())
 }
 
+/// The accounts of an entry in order of first appearance, and for each leg which of them it touches.
+struct Touched<'a> {
+    accounts: Vec<&'a Account>,
+    slots: Vec<usize>,
+}
+
+impl<'a> Touched<'a> {
+    fn by(legs: &[Leg<'a>]) -> Self {
+        let mut known: HashMap<AccountId, usize> = HashMap::with_capacity(legs.len());
+        let mut accounts = Vec::with_capacity(legs.len());
+        let slot = |leg: &Leg<'a>| {
+            *known.entry(leg.account.facts.id).or_insert_with(|| {
+                accounts.push(leg.account);
+                accounts.len() - 1
+            })
+        };
+        let slots = legs.iter().map(slot).collect();
+        Self { accounts, slots }
+    }
+}
+
 /// What the legs do to each account, in order of first appearance.
 fn effects<'a>(legs: &[Leg<'a>]) -> Vec<Effect<'a>> {
-    let mut effects: Vec<Effect<'a>> = Vec::with_capacity(legs.len());
-    for leg in legs {
-        let amount = if leg.side == leg.account.facts.normal { leg.amount() } else { -leg.amount() };
-        match effects.iter_mut().find(|effect| effect.account.facts.id == leg.account.facts.id) {
-            Some(effect) => effect.net += amount,
-            None => effects.push(Effect { account: leg.account, net: amount }),
-        }
+    let touched = Touched::by(legs);
+    let mut effects: Vec<Effect<'a>> = touched.accounts.into_iter().map(|account| Effect { account, net: 0 }).collect();
+    for (leg, slot) in legs.iter().zip(touched.slots) {
+        let grows = leg.side == leg.account.facts.normal;
+        effects[slot].net += if grows { leg.amount() } else { -leg.amount() };
     }
     effects
 }

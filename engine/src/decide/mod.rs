@@ -9,8 +9,6 @@ mod entry;
 mod limits;
 mod record;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use crate::command::{Action, Command};
@@ -31,7 +29,7 @@ pub(crate) enum Decision {
 #[derive(Debug)]
 pub(crate) struct NewEvent {
     pub(crate) stream: Option<(String, i64)>,
-    pub(crate) kind: Arc<str>,
+    pub(crate) kind: String,
     pub(crate) data: String,
     pub(crate) payload: Payload,
 }
@@ -123,7 +121,7 @@ impl NewEvent {
     pub(crate) fn new<T: serde::Serialize>(kind: &str, data: &T, payload: Payload) -> Result<Self, Stop> {
         // The payloads are plain structs; this error cannot come up, and is no reason to panic.
         let data = serde_json::to_string(data).map_err(|error| Invalid::new("", None, error.to_string()))?;
-        Ok(Self { stream: None, kind: kind.into(), data, payload })
+        Ok(Self { stream: None, kind: kind.to_owned(), data, payload })
     }
 }
 
@@ -141,7 +139,7 @@ impl From<Invalid> for Stop {
 
 impl From<Rejection> for Stop {
     fn from(rejection: Rejection) -> Self {
-        Self::Refused(Refusal::Rejected(rejection))
+        Self::Refused(Refusal::Rejected(Box::new(rejection)))
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn record(state: &State, change: &Record) -> Result<super::Decision, 
     }
     Ok(super::Decision::Write(NewEvent {
         stream: Some((change.entity.clone(), found + 1)),
-        kind: change.kind.as_str().into(),
+        kind: change.kind.clone(),
         data: change.data.as_str().to_owned(),
         payload: Payload::EntityChanged,
     }))

@@ -236,7 +236,7 @@ impl Log {
             let index = self.streams.get(&(stream.to_owned(), *version));
             index.and_then(|index| self.events.get(*index)).is_some_and(|event| event.position <= at)
         };
-        (1..).take_while(visible).last().unwrap_or_default()
+        (1..=at.get()).take_while(visible).last().unwrap_or_default()
     }
 }
 

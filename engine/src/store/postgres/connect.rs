@@ -21,7 +21,7 @@ pub struct PostgresSettings {
     pub connections_max: u32,
     /// How long to wait for a connection. Default 10 s.
     pub connect_timeout: Duration,
-    /// How long a statement may run before the server ends it. Default 60 s.
+    /// How long a statement may run before the server ends it. Default 1 min.
     pub statement_timeout: Duration,
     /// How long a statement may wait for a lock. Default 10 s.
     pub lock_timeout: Duration,
@@ -37,7 +37,7 @@ impl Default for PostgresSettings {
             schema: "postfold".to_owned(),
             connections_max: 8,
             connect_timeout: Duration::from_secs(10),
-            statement_timeout: Duration::from_secs(60),
+            statement_timeout: Duration::from_mins(1),
             lock_timeout: Duration::from_secs(10),
             copy_from_rows: 100,
             notify_debounce: Duration::from_millis(2),

@@ -181,7 +181,9 @@ fn event(row: &PgRow) -> Result<Event, Error> {
         serde_json::value::RawValue::from_string(text)
             .map_err(|error| Error::Database { code: String::new(), message: error.to_string() })
     };
-    let time = |column: &str| row.try_get::<jiff_sqlx::Timestamp, _>(column).map(|time| time.to_jiff()).map_err(failed);
+    let time = |column: &str| {
+        row.try_get::<jiff_sqlx::Timestamp, _>(column).map(jiff_sqlx::Timestamp::to_jiff).map_err(failed)
+    };
     Ok(Event {
         position: position(row, "position")?,
         id: row.try_get("id").map_err(failed)?,
