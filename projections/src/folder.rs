@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bson::raw::{RawDocument, RawDocumentBuf};
 
 use crate::event::ReadEvent;
-use crate::projection::{Change, FoldError, Index, Keys, Projection};
+use crate::projection::{Change, FoldError, Index, Projection};
 use crate::store::RESERVED_FIELDS;
 
 /// A document of some projection; cheap to clone, so that a cache and a batch can share it.
@@ -18,7 +18,8 @@ pub(crate) trait Folder: Send + Sync {
     fn name(&self) -> &'static str;
     fn version(&self) -> u32;
     fn indexes(&self) -> Vec<Index>;
-    fn keys(&self, event: &ReadEvent) -> Result<Keys, FoldError>;
+    /// Each key once.
+    fn keys(&self, event: &ReadEvent) -> Result<Vec<String>, FoldError>;
     fn fold(&self, state: Option<&State>, key: &str, event: &ReadEvent) -> Result<Change<State>, FoldError>;
     fn encode(&self, state: &State) -> Result<RawDocumentBuf, FoldError>;
     fn decode(&self, document: &RawDocument) -> Result<State, FoldError>;
@@ -46,8 +47,13 @@ impl<P: Projection> Folder for Typed<P> {
         P::indexes()
     }
 
-    fn keys(&self, event: &ReadEvent) -> Result<Keys, FoldError> {
-        P::keys(event)
+    fn keys(&self, event: &ReadEvent) -> Result<Vec<String>, FoldError> {
+        let mut keys: Vec<String> = P::keys(event)?.into_iter().collect();
+        if keys.len() > 1 {
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        Ok(keys)
     }
 
     fn fold(&self, state: Option<&State>, key: &str, event: &ReadEvent) -> Result<Change<State>, FoldError> {

@@ -254,8 +254,8 @@ impl Plan {
             if at > 0 && bytes > settings.batch_bytes_max {
                 break;
             }
-            let keys: Vec<String> = match folder.keys(event) {
-                Ok(keys) => keys.into_iter().collect(),
+            let keys = match folder.keys(event) {
+                Ok(keys) => keys,
                 Err(error) if at == 0 => return Err(poisoned(context.projection, event.position, None, &error)),
                 Err(_) => break,
             };
@@ -277,9 +277,7 @@ impl Plan {
             places.insert(key, self.touches.len() - 1);
             self.touches.len() - 1
         });
-        if let Some(touch) = self.touches.get_mut(place)
-            && touch.events.last() != Some(&at)
-        {
+        if let Some(touch) = self.touches.get_mut(place) {
             touch.events.push(at);
         }
     }

@@ -39,12 +39,7 @@ impl Heap {
         wanted: impl Fn(&str) -> bool,
     ) -> Result<(), Halt> {
         let keys = folder.keys(event).map_err(|error| poisoned(folder.name(), event.position, None, &error))?;
-        let mut keys: Vec<String> = keys.into_iter().filter(|key| wanted(key)).collect();
-        if keys.len() > 1 {
-            keys.sort_unstable();
-            keys.dedup();
-        }
-        for key in keys {
+        for key in keys.into_iter().filter(|key| wanted(key)) {
             self.fold_key(folder, key, event)?;
         }
         Ok(())

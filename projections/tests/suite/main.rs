@@ -4,4 +4,13 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should say so and fail")]
 
 mod conformance;
+mod crash;
 mod database;
+mod faults;
+mod following;
+mod halts;
+mod models;
+mod notes;
+mod rebuild;
+mod take_over;
+mod verification;

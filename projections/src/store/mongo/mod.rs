@@ -113,6 +113,16 @@ impl MongoStore {
         Ok(store)
     }
 
+    /// The version that the server says it has; a compatible server says which MongoDB it is like.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer, or not with a version.
+    pub async fn server_version(&self) -> Result<String, StoreError> {
+        let answer = self.run(rawdoc! { "buildInfo": 1 }, self.settings.command_timeout).await?;
+        answer.get_str("version").map(str::to_owned).map_err(error::malformed)
+    }
+
     /// Ends the connections. Call it before the runtime ends, or the driver's background tasks complain.
     pub async fn shutdown(self) {
         self.client.shutdown().await;

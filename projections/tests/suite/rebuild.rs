@@ -1,0 +1,327 @@
+//! A model is built anew while the old one serves, and whatever dies on the way.
+
+use std::time::Duration;
+
+use postfold::Position;
+use postfold_projections::testing::EventLog;
+use postfold_projections::{
+    Attempt, Change, FoldError, Halt, Keys, MemoryStore, Projection, Projector, ReadEvent, RebuildError, Row, RunError,
+    Settings, Store,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::faults::{Fault, Faulty};
+use crate::notes::{Note, Notes, assert_whole, log_of_notes, small_steps, stored, write_note};
+
+fn projector(log: &EventLog, store: impl Store, settings: Settings) -> Projector {
+    Projector::new(log.clone(), store).with(Notes).settings(settings)
+}
+
+async fn catch_up(log: &EventLog, store: &MemoryStore) {
+    projector(log, store.clone(), Settings::default()).catch_up(CancellationToken::new()).await.unwrap();
+}
+
+async fn names(store: &MemoryStore) -> Vec<String> {
+    let mut names: Vec<String> = store.collections().await.unwrap().into_iter().map(|found| found.name).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_gives_the_documents_that_following_gave() {
+    let (log, store) = (log_of_notes(100), MemoryStore::new());
+    catch_up(&log, &store).await;
+    let followed = stored(&store, "notes").await;
+    let report =
+        projector(&log, store.clone(), small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap();
+    assert_eq!((report.generation, report.position, report.spilled), (2, Position::new(100), false));
+    assert_eq!(stored(&store, "notes").await, followed);
+    assert_eq!(names(&store).await, ["notes"]);
+    assert_whole::<Notes>(&store, &log).await;
+    catch_up(&log, &store).await;
+    assert_whole::<Notes>(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_outgrows_the_memory_is_rebuilt_through_the_database() {
+    let (log, store) = (log_of_notes(5_000), MemoryStore::new());
+    catch_up(&log, &store).await;
+    let settings = Settings { rebuild_bytes_max: 1_000, batch_events_max: 100, ..Settings::default() };
+    let report = projector(&log, store.clone(), settings).rebuild("notes", CancellationToken::new()).await.unwrap();
+    assert!(report.spilled && report.loaded > 0);
+    assert_whole::<Notes>(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_model_of_all_can_come_from_a_rebuild() {
+    let (log, store) = (log_of_notes(20), MemoryStore::new());
+    projector(&log, store.clone(), Settings::default()).rebuild("notes", CancellationToken::new()).await.unwrap();
+    assert_whole::<Notes>(&store, &log).await;
+    write_note(&log, 20);
+    catch_up(&log, &store).await;
+    assert_whole::<Notes>(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_that_dies_at_any_write_leaves_a_whole_model_old_or_new() {
+    let mut crashes = 0;
+    for write in 0.. {
+        for fault in [Fault::DiesBefore, Fault::DiesAfter] {
+            let (log, store) = (log_of_notes(30), MemoryStore::new());
+            catch_up(&log, &store).await;
+            let dying = Faulty::at(&store, write, fault);
+            let died = dying.life.clone();
+            let ended = projector(&log, dying, small_steps()).rebuild("notes", died.clone()).await;
+            if !died.is_cancelled() {
+                ended.unwrap();
+                assert!(crashes > 20, "too few steps to tell anything: {crashes}");
+                return;
+            }
+            crashes += 1;
+            assert!(matches!(ended, Err(RebuildError::Cancelled)), "write {write}: {ended:?}");
+            // Readers see a whole model at every moment; only generations may not be mixed.
+            let head = Position::new(30);
+            assert_eq!(
+                stored(&store, "notes").await,
+                crate::notes::fold_of::<Notes>(&log, head).await,
+                "write {write}"
+            );
+
+            for number in 30..40 {
+                write_note(&log, number);
+            }
+            catch_up(&log, &store).await;
+            assert_whole::<Notes>(&store, &log).await;
+            assert!(store.checkpoint("notes").await.unwrap().unwrap().switching.is_none());
+
+            projector(&log, store.clone(), Settings::default())
+                .rebuild("notes", CancellationToken::new())
+                .await
+                .unwrap();
+            assert_eq!(names(&store).await, ["notes"], "what the dead rebuild left is gone");
+            assert_whole::<Notes>(&store, &log).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_projector_goes_on_by_itself_whenever_a_rebuild_comes_between() {
+    let mut rebuilds = 0;
+    for write in 0.. {
+        let (log, store) = (log_of_notes(30), MemoryStore::new());
+        let meanwhile = {
+            let (log, store) = (log.clone(), store.clone());
+            Box::pin(async move {
+                projector(&log, store, small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap();
+                for number in 30..40 {
+                    write_note(&log, number);
+                }
+            })
+        };
+        // Suspended at any write, and then late: with documents of the old generation in flight.
+        let late = Faulty::at(&store, write, Fault::Suspended(meanwhile));
+        let live = projector(&log, late.clone(), small_steps());
+        live.catch_up(CancellationToken::new()).await.unwrap();
+        if !late.struck() {
+            assert!(rebuilds > 30, "too few steps to tell anything: {rebuilds}");
+            return;
+        }
+        rebuilds += 1;
+        live.catch_up(CancellationToken::new()).await.unwrap();
+        assert_whole::<Notes>(&store, &log).await;
+        let checkpoint = store.checkpoint("notes").await.unwrap().unwrap();
+        assert_eq!((checkpoint.rebuild, checkpoint.switching), (None, None), "the rebuild is over");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_beside_a_running_projector_loses_nothing() {
+    let (log, store) = (log_of_notes(50), MemoryStore::new());
+    let live = projector(&log, store.clone(), small_steps());
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn({
+        let (live, shutdown) = (live.clone(), shutdown.clone());
+        async move { live.run(shutdown).await }
+    });
+    live.applied_through("notes", Position::new(50), Duration::from_mins(5)).await.unwrap();
+    let mut number = 50;
+    for generation in 2..6 {
+        let writing = async {
+            for _ in 0..20 {
+                write_note(&log, number);
+                number += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        let other = projector(&log, store.clone(), small_steps());
+        let (report, ()) = tokio::join!(other.rebuild("notes", CancellationToken::new()), writing);
+        assert_eq!(report.unwrap().generation, generation);
+    }
+    let head = Position::new(i64::try_from(number).unwrap());
+    live.applied_through("notes", head, Duration::from_mins(5)).await.unwrap();
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert_whole::<Notes>(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_rebuild_wins_and_the_earlier_gives_way() {
+    let mut overtaken = 0;
+    for write in 0.. {
+        let (log, store) = (log_of_notes(20), MemoryStore::new());
+        catch_up(&log, &store).await;
+        let meanwhile = {
+            let (log, store) = (log.clone(), store.clone());
+            Box::pin(async move {
+                drop(projector(&log, store, small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap());
+            })
+        };
+        let late = Faulty::at(&store, write, Fault::Suspended(meanwhile));
+        let ended = projector(&log, late.clone(), small_steps()).rebuild("notes", CancellationToken::new()).await;
+        if !late.struck() {
+            assert!(overtaken > 10, "too few steps to tell anything: {overtaken}");
+            return;
+        }
+        overtaken += 1;
+        let gave_way =
+            matches!(ended, Err(RebuildError::Superseded(_) | RebuildError::Gone(_) | RebuildError::Differs { .. }));
+        assert!(ended.is_ok() || gave_way, "write {write}: {ended:?}");
+        assert_whole::<Notes>(&store, &log).await;
+        // What the loser wrote late is beside the model, not in it; the next rebuild clears it away.
+        projector(&log, store.clone(), Settings::default()).rebuild("notes", CancellationToken::new()).await.unwrap();
+        assert_eq!(names(&store).await, ["notes"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ghost_under_the_name_of_the_renamed_collection_never_becomes_the_model() {
+    let (log, store) = (log_of_notes(30), MemoryStore::new());
+    catch_up(&log, &store).await;
+    // The rebuild dies right after the rename, with the mark in place.
+    let dying = Faulty::at(&store, 0, Fault::DiesAfter).only("rename");
+    let died = dying.life.clone();
+    let ended = projector(&log, dying, Settings::default()).rebuild("notes", died).await;
+    assert!(matches!(ended, Err(RebuildError::Cancelled)));
+    let mark = store.checkpoint("notes").await.unwrap().unwrap().switching.expect("the switch is under way");
+
+    // An insert that was long on its way makes a new collection under the old name.
+    let ghost = mark.to.collection("notes");
+    let late = Row { id: "late".into(), generation: mark.to.generation, position: Position::new(1), state: None };
+    store.insert(&ghost, &[&late]).await.unwrap();
+
+    catch_up(&log, &store).await;
+    assert_eq!(names(&store).await, ["notes"]);
+    assert_eq!(store.checkpoint("notes").await.unwrap().unwrap().generation, mark.to.generation);
+    assert_whole::<Notes>(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_switch_whose_new_collection_is_gone_leaves_the_old_model() {
+    let (log, store) = (log_of_notes(30), MemoryStore::new());
+    catch_up(&log, &store).await;
+    let dying = Faulty::at(&store, 0, Fault::DiesBefore).only("rename");
+    let died = dying.life.clone();
+    drop(projector(&log, dying, Settings::default()).rebuild("notes", died).await);
+    let mark = store.checkpoint("notes").await.unwrap().unwrap().switching.expect("the switch is under way");
+    store.drop_collection(&mark.to.collection("notes")).await.unwrap();
+
+    catch_up(&log, &store).await;
+    assert_eq!(store.checkpoint("notes").await.unwrap().unwrap().generation, 1);
+    assert_whole::<Notes>(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_who_find_the_same_mark_end_the_switch_once() {
+    let mut steps = 0;
+    for write in 0.. {
+        let (log, store) = (log_of_notes(30), MemoryStore::new());
+        catch_up(&log, &store).await;
+        let dying = Faulty::at(&store, 0, Fault::DiesBefore).only("rename");
+        let died = dying.life.clone();
+        drop(projector(&log, dying, Settings::default()).rebuild("notes", died).await);
+
+        let meanwhile = {
+            let (log, store) = (log.clone(), store.clone());
+            Box::pin(async move { catch_up(&log, &store).await })
+        };
+        let late = Faulty::at(&store, write, Fault::Suspended(meanwhile));
+        let other = projector(&log, late.clone(), small_steps()).catch_up(CancellationToken::new()).await;
+        if !late.struck() {
+            assert!(steps > 3, "too few steps to tell anything: {steps}");
+            return;
+        }
+        steps += 1;
+        let taken = matches!(&other, Err(RunError::Halted(report)) if matches!(report.projections[0].halt, Some(Halt::TakenOver { .. })));
+        assert!(other.is_ok() || taken, "write {write}: {other:?}");
+        assert_eq!(names(&store).await, ["notes"]);
+        assert_whole::<Notes>(&store, &log).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_collections_of_earlier_attempts_are_cleared_away() {
+    let (log, store) = (log_of_notes(10), MemoryStore::new());
+    for name in ["notes__g1_e1", "notes__other", "notes2__g1_e1", "mine"] {
+        store.create(name, &[]).await.unwrap();
+    }
+    projector(&log, store.clone(), Settings::default()).rebuild("notes", CancellationToken::new()).await.unwrap();
+    assert_eq!(names(&store).await, ["mine", "notes", "notes2__g1_e1", "notes__other"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_two_attempts_ever_have_the_same_generation_or_collection() {
+    let (log, store) = (log_of_notes(10), MemoryStore::new());
+    let mut attempts: Vec<Attempt> = Vec::new();
+    for _ in 0..3 {
+        let dying = Faulty::at(&store, 0, Fault::DiesBefore).only("insert");
+        let died = dying.life.clone();
+        drop(projector(&log, dying, Settings::default()).rebuild("notes", died).await);
+        attempts.extend(store.checkpoint("notes").await.unwrap().unwrap().rebuild);
+        catch_up(&log, &store).await;
+    }
+    let generations: Vec<i64> = attempts.iter().map(|attempt| attempt.generation).collect();
+    assert_eq!(generations, [1, 2, 3]);
+    assert!(attempts.windows(2).all(|pair| pair[0].epoch < pair[1].epoch), "{attempts:?}");
+}
+
+/// The same notes, folded otherwise.
+struct NotesAgain;
+
+impl Projection for NotesAgain {
+    type Document = Note;
+    const NAME: &'static str = "notes";
+    const VERSION: u32 = 2;
+
+    fn keys(event: &ReadEvent) -> Result<Keys, FoldError> {
+        Notes::keys(event)
+    }
+
+    fn fold(document: Option<&Note>, key: &str, event: &ReadEvent) -> Result<Change<Note>, FoldError> {
+        Ok(match Notes::fold(document, key, event)? {
+            Change::Put(note) => Change::Put(Note { text: note.text.replace(',', ";"), ..note }),
+            other => other,
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_version_waits_for_its_rebuild_and_the_old_program_stops_after_it() {
+    let (log, store) = (log_of_notes(20), MemoryStore::new());
+    catch_up(&log, &store).await;
+    let new = Projector::new(log.clone(), store.clone()).with(NotesAgain);
+    let RunError::Halted(report) = new.catch_up(CancellationToken::new()).await.unwrap_err() else {
+        panic!("it has to halt")
+    };
+    let reason = report.projections[0].halt.as_ref().unwrap().to_string();
+    assert!(reason.ends_with("run `postfold project rebuild notes`"), "{reason}");
+    assert_eq!(new.status().await.unwrap()[0].state, postfold_projections::State::Outdated);
+
+    new.rebuild("notes", CancellationToken::new()).await.unwrap();
+    new.catch_up(CancellationToken::new()).await.unwrap();
+    assert_whole::<NotesAgain>(&store, &log).await;
+
+    let old = projector(&log, store.clone(), Settings::default()).catch_up(CancellationToken::new()).await;
+    let RunError::Halted(report) = old.unwrap_err() else { panic!("it has to halt") };
+    assert!(matches!(report.projections[0].halt, Some(Halt::VersionChanged { built: 2, wanted: 1, .. })));
+    assert_whole::<NotesAgain>(&store, &log).await;
+}
