@@ -1,0 +1,239 @@
+//! What can be said on the command line.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, Styles, styling::AnsiColor};
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use postfold::{Hash, Position};
+
+use crate::exit::Exit;
+use crate::{project, secret, terminal};
+
+/// Shown under the help of the whole program.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  found a problem: a refused command, a failed verification
+  2  usage: an option, a name or a file that cannot be used
+  3  infrastructure: a server that cannot be reached or refuses, a ledger that is not there
+  130 (Ctrl-C) or 143 (SIGTERM): ended before it was done; the message says how to go on
+
+POSTFOLD_LOG sets what is logged to stderr, such as `info` or `postfold=debug` (default `warn`).";
+
+/// An embeddable, event-sourced, double-entry ledger: from the command line.
+#[derive(Parser)]
+#[command(name = "postfold", version, after_help = EXIT_CODES, styles = STYLES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// What every command takes, before or after its name. No `Debug`: URLs hold passwords.
+#[derive(Args)]
+pub(crate) struct Global {
+    /// The ledger
+    #[arg(long, global = true, env = "POSTFOLD_LEDGER", value_name = "NAME", help_heading = GLOBAL)]
+    pub(crate) ledger: Option<String>,
+    /// PostgreSQL, which holds the log: `postgres://user:password@host:port/database`
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help_heading = GLOBAL)]
+    pub(crate) database_url: Option<String>,
+    /// MongoDB, which holds the read models: `mongodb://user:password@host:port`
+    #[arg(long, global = true, env = "MONGODB_URI", hide_env_values = true, value_name = "URI", help_heading = GLOBAL)]
+    pub(crate) mongodb_uri: Option<String>,
+    /// The PostgreSQL schema of the log
+    #[arg(long, global = true, default_value = "postfold", value_name = "NAME", help_heading = GLOBAL)]
+    pub(crate) schema: String,
+    /// Print JSON instead of tables
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub(crate) json: bool,
+}
+
+/// The heading of the options that every command takes.
+const GLOBAL: &str = "Global options";
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Create the schema and the ledger; what is there already stays as it is
+    Init(Init),
+    /// Apply commands: JSON Lines in, one outcome a line out, in the same order
+    Apply(Apply),
+    /// Show the balance of one account
+    Balance(Balance),
+    /// List the balances of all accounts, in order of code and currency
+    Balances(Balances),
+    /// Print the events of the log
+    Events(Events),
+    /// Show where the log ends: position, hash, time
+    Head,
+    /// Recompute every hash and every balance of the log
+    Verify(Verify),
+    /// Look at servers, schema, roles and clocks; say what is wrong and how to mend it
+    Doctor,
+    /// Fold the log into read models, and look after them
+    #[command(subcommand)]
+    Project(Project),
+    /// Print the completion script of a shell
+    Completions(Completions),
+    /// Print the man page
+    Man,
+}
+
+#[derive(Args)]
+pub(crate) struct Init {
+    /// Create the roles `postfold_app` (appends and reads) and `postfold_read` (reads)
+    #[arg(long)]
+    pub(crate) roles: bool,
+}
+
+/// Applies commands in order and prints their outcomes as JSON Lines.
+///
+/// A command is one JSON object a line; blank lines are skipped. A line that cannot be read is
+/// answered `invalid`, and the next one is applied. Running a file again is safe for every command
+/// that has an id: what was done before is answered with `"duplicate": true`.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Apply {
+    /// The commands; `-` or nothing is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Take the recorded time from lines `{"clock": "<RFC 3339>"}`, which have no outcome
+    #[arg(long)]
+    pub(crate) manual_clock: bool,
+    /// Print the balances of the touched accounts in every receipt
+    #[arg(long)]
+    pub(crate) balances: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Balance {
+    /// The account's code
+    pub(crate) account: String,
+    /// The currency, where the code is open in several
+    #[arg(long, value_name = "CODE")]
+    pub(crate) currency: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Balances {
+    /// Only accounts whose code begins with this
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Events {
+    /// Begin behind this position
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) after: i64,
+    /// Wait for new events until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// End after so many events
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+}
+
+#[derive(Args)]
+pub(crate) struct Verify {
+    /// A position and its hash, noted earlier (`postfold head`): must still be in the log
+    #[arg(long, value_name = "POSITION:HASH", value_parser = noted_head)]
+    pub(crate) head: Option<NotedHead>,
+}
+
+/// A head that somebody wrote down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotedHead {
+    pub(crate) position: Position,
+    pub(crate) hash: Hash,
+}
+
+fn noted_head(text: &str) -> Result<NotedHead, String> {
+    let shape = "write it as `postfold head` shows it: a position, a colon, 64 hexadecimal digits";
+    let (position, hash) = text.split_once(':').ok_or(shape)?;
+    let position: i64 = position.parse().map_err(|_| shape)?;
+    let hash = hash.to_ascii_lowercase();
+    let hash: Hash = serde_json::from_value(hash.into()).map_err(|_| shape)?;
+    if position < 0 {
+        return Err(shape.to_owned());
+    }
+    Ok(NotedHead { position: Position::new(position), hash })
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Project {
+    /// Fold the log into the read models and follow it until Ctrl-C
+    Run(ProjectRun),
+    /// Show how far each read model is
+    Status,
+    /// Build read models anew beside the live ones, then switch
+    Rebuild(ProjectRebuild),
+    /// Compare every document with the fold of the log
+    Verify(ProjectVerify),
+}
+
+#[derive(Args)]
+pub(crate) struct ProjectRun {
+    /// End when everything is in the models that is in the log now
+    #[arg(long)]
+    pub(crate) until_caught_up: bool,
+    #[command(flatten)]
+    pub(crate) only: Only,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ProjectRebuild {
+    /// Every read model
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only these read models
+    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = model_names())]
+    pub(crate) only: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct ProjectVerify {
+    #[command(flatten)]
+    pub(crate) only: Only,
+}
+
+#[derive(Args)]
+pub(crate) struct Only {
+    /// Only these read models
+    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = model_names())]
+    pub(crate) only: Vec<String>,
+}
+
+fn model_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(project::MODELS)
+}
+
+#[derive(Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+/// Prints help and version to stdout, what is wrong with the command line to stderr.
+pub(crate) fn tell(error: &clap::Error) -> Exit {
+    let text = error.render();
+    let show = |colours: bool| if colours { text.ansi().to_string() } else { text.to_string() };
+    if error.use_stderr() {
+        // An argument that is not understood is repeated; it may be a URL with a password.
+        terminal::write(&secret::hide(&show(std::io::stderr().is_terminal())));
+        return Exit::Usage;
+    }
+    // A reader that has gone away is not told.
+    let _ = crate::output::print(&show(std::io::stdout().is_terminal()));
+    Exit::Done
+}
