@@ -145,7 +145,7 @@ impl Session {
     fn connection(&mut self) -> &mut PgConnection {
         match &mut self.connection {
             Held::Own(connection) => connection,
-            Held::Pooled(connection) => &mut **connection,
+            Held::Pooled(connection) => connection,
         }
     }
 
