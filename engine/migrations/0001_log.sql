@@ -29,6 +29,9 @@ create table event (
 -- Partial, so that a row pays only for the index that it needs.
 create unique index event_id_key on event (ledger_id, id) where id is not null;
 create unique index event_stream_key on event (ledger_id, stream, version) where stream is not null;
+-- Finds the holds that are due; a row pays for it only if it is a hold that expires.
+create index event_hold_expiry on event (ledger_id, ((data ->> 'expires_at') collate "C"))
+    where kind = 'hold.placed' and (data ->> 'expires_at') is not null;
 
 create table account (
     ledger_id  bigint not null,

@@ -44,18 +44,19 @@ impl Draft {
     /// Decides one command and adds what it writes; `stamp` is the clock's time when it was sent.
     ///
     /// What is missing is answered as an error; the draft and the state are then as before.
-    pub(crate) fn add(&mut self, state: &mut State, command: &Command, stamp: Timestamp) -> Result<Outcome, Need> {
+    pub(crate) fn add(&mut self, state: &mut State, command: &Command, stamp: Timestamp) -> Result<Outcome, Vec<Need>> {
         let save = self.save(state);
         let added = match &command.action {
             Action::Batch(batch) if batch.atomic => self.add_atomic(state, command, batch, stamp),
             Action::Batch(batch) => self.add_members(state, command, batch, stamp),
+            Action::ExpireDue(_) => self.add_expiries(state, command, stamp),
             _ => self.add_single(state, command, stamp),
         };
         added.or_else(|stop| {
             self.restore(state, &save);
             match stop {
                 Stop::Refused(refusal) => Ok(refusal.into()),
-                Stop::Missing(need) => Err(need),
+                Stop::Missing(needs) => Err(needs),
             }
         })
     }
@@ -64,7 +65,35 @@ impl Draft {
         let recorded_at = recorded_at(state, stamp);
         match decide::decide(state, command, recorded_at)? {
             Decision::Duplicate(receipt) => Ok(Outcome::Ok(receipt)),
-            Decision::Write(event) => self.write(state, command, event, recorded_at).map(Outcome::Ok),
+            Decision::Nothing => Ok(Outcome::Ok(Receipt::default())),
+            Decision::Write(event) => {
+                self.write(state, command, command.id.clone(), event, recorded_at).map(Outcome::Ok)
+            }
+        }
+    }
+
+    /// One event a hold that is due, each decided on what those before it left; the last carries the id.
+    fn add_expiries(&mut self, state: &mut State, command: &Command, stamp: Timestamp) -> Result<Outcome, Stop> {
+        let recorded_at = recorded_at(state, stamp);
+        let mut receipt = Receipt::default();
+        let mut count = 0;
+        loop {
+            match decide::decide(state, command, recorded_at)? {
+                Decision::Duplicate(receipt) => return Ok(Outcome::Ok(receipt)),
+                Decision::Nothing => {
+                    decide::verify_id(state, command)?;
+                    return Ok(Outcome::Ok(Receipt { count: Some(count), ..receipt }));
+                }
+                Decision::Write(event) => {
+                    let last = decide::due(state, command, recorded_at)? == 1;
+                    let id = command.id.clone().filter(|_| last);
+                    receipt = Receipt { balances: None, ..self.write(state, command, id, event, recorded_at)? };
+                    count += 1;
+                    if last {
+                        return Ok(Outcome::Ok(Receipt { count: Some(count), ..receipt }));
+                    }
+                }
+            }
         }
     }
 
@@ -78,7 +107,7 @@ impl Draft {
     ) -> Result<Outcome, Stop> {
         command.check()?;
         let outcomes = batch.commands.iter().map(|member| self.add(state, member, stamp));
-        let outcomes: Vec<_> = outcomes.collect::<Result<_, Need>>()?;
+        let outcomes: Vec<_> = outcomes.collect::<Result<_, Vec<Need>>>()?;
         Ok(Outcome::Ok(batch_receipt(outcomes)))
     }
 
@@ -103,11 +132,16 @@ impl Draft {
         }
         let mut receipt = batch_receipt(outcomes);
         let wrote = receipt.position.is_some();
+        if !wrote {
+            // What wrote nothing uses no id, but the id may have been used before.
+            decide::verify_id(state, command)?;
+        }
         if let (true, Some(_)) = (wrote, &command.id) {
             // The batch's own id needs a row of its own in the index of ids.
             let committed = BatchCommitted { commands: batch.commands.len() };
             let event = NewEvent::new(kind::BATCH_COMMITTED, &committed, Payload::BatchCommitted(committed.clone()))?;
-            let written = self.write(state, command, event, recorded_at(state, stamp))?;
+            let recorded_at = recorded_at(state, stamp);
+            let written = self.write(state, command, command.id.clone(), event, recorded_at)?;
             receipt = Receipt { outcomes: receipt.outcomes, balances: None, ..written };
         }
         Ok(Outcome::Ok(receipt))
@@ -117,10 +151,11 @@ impl Draft {
         &mut self,
         state: &mut State,
         command: &Command,
+        id: Option<String>,
         new: NewEvent,
         recorded_at: Timestamp,
     ) -> Result<Receipt, Stop> {
-        let (event, payload) = place(state, command, new, recorded_at)?;
+        let (event, payload) = place(state, command, id, new, recorded_at)?;
         let postings = fold::fold(state, &event, &payload).map_err(|error| malformed(&error))?;
         if let Payload::AccountOpened(opened) = &payload
             && let Some(account) = state.account(&opened.account, &opened.currency)
@@ -169,7 +204,13 @@ fn recorded_at(state: &State, stamp: Timestamp) -> Timestamp {
 }
 
 /// Gives the event its place behind the state's head, and its hash.
-fn place(state: &State, command: &Command, new: NewEvent, recorded_at: Timestamp) -> Result<(Event, Payload), Stop> {
+fn place(
+    state: &State,
+    command: &Command,
+    id: Option<String>,
+    new: NewEvent,
+    recorded_at: Timestamp,
+) -> Result<(Event, Payload), Stop> {
     let envelope = Envelope {
         fingerprint: command.fingerprint().to_string(),
         correlation: command.correlation.clone(),
@@ -182,7 +223,7 @@ fn place(state: &State, command: &Command, new: NewEvent, recorded_at: Timestamp
     let (stream, version) = new.stream.unzip();
     let mut event = Event {
         position: state.head.position.next(),
-        id: command.id.clone(),
+        id,
         stream,
         version,
         kind: new.kind,
@@ -199,12 +240,12 @@ fn place(state: &State, command: &Command, new: NewEvent, recorded_at: Timestamp
 
 /// The balances of the touched accounts, in order of first appearance.
 fn balances(state: &State, payload: &Payload, position: Position) -> Option<Vec<crate::Balance>> {
-    let Payload::EntryPosted(entry) = payload else { return None };
-    let mut seen = HashSet::with_capacity(entry.legs.len());
-    let named = entry.legs.iter().map(|leg| (leg.account.as_str(), leg.currency.as_str()));
+    let mut seen = HashSet::new();
+    let named = payload.movements().map(|moved| (moved.leg.account.as_str(), moved.leg.currency.as_str()));
     let first = named.filter(|account| seen.insert(*account));
     let accounts = first.filter_map(|(code, currency)| state.account(code, currency));
-    Some(accounts.map(|account| account.balance(position)).collect())
+    let balances: Vec<_> = accounts.map(|account| account.balance(position)).collect();
+    (!balances.is_empty()).then_some(balances)
 }
 
 /// The receipt of a batch: its members' outcomes, and the last place that it wrote.

@@ -5,10 +5,12 @@
 
 use crate::account::Side;
 use crate::command::Fingerprint;
-use crate::event::{AccountOpened, EntryPosted, Envelope, Event, Payload, PayloadError, SideAmount};
+use crate::event::{
+    AccountChanged, AccountOpened, DailyOut, EntryPosted, Envelope, Event, Movement, Payload, PayloadError,
+};
 use crate::money::{self, Minor};
 use crate::position::Position;
-use crate::state::{Account, AccountId, Outflow, Record, State, Totals};
+use crate::state::{Account, AccountId, Hold, Outflow, PeriodMark, PostedEntry, Record, State, Totals};
 
 /// One row of the `posting` table: a leg, and its account's running totals after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,18 +31,29 @@ pub(crate) struct Posting {
 ///
 /// Accounts that the state does not hold are passed over: they are loaded when a command names them.
 pub(crate) fn fold(state: &mut State, event: &Event, payload: &Payload) -> Result<Vec<Posting>, PayloadError> {
-    let postings = match payload {
-        Payload::AccountOpened(opened) => {
-            account_opened(state, event.position, opened);
-            Vec::new()
-        }
-        Payload::CurrencyRegistered(currency) => {
-            state.set_currency(&currency.code, currency.scale, event.position);
-            Vec::new()
+    let postings = post_legs(state, event, payload);
+    match payload {
+        Payload::AccountOpened(opened) => account_opened(state, event.position, opened),
+        Payload::AccountChanged(changed) => account_changed(state, event, changed),
+        Payload::CurrencyRegistered(currency) => state.set_currency(&currency.code, currency.scale, event.position),
+        Payload::PeriodMoved(moved) => {
+            let version = event.version.unwrap_or_default();
+            state.set_period(PeriodMark { through: moved.through, version });
         }
         Payload::EntryPosted(entry) => entry_posted(state, event, entry),
-        Payload::BatchCommitted(_) | Payload::EntityChanged => Vec::new(),
-    };
+        Payload::HoldPlaced(placed) => {
+            state.set_hold(Hold::placed(event, placed));
+            if let Some(expires_at) = placed.expires_at {
+                state.add_due(event.position, expires_at);
+            }
+        }
+        Payload::HoldSettled(settled) => {
+            hold_changed(state, event, payload, settled.placed);
+            state.set_entry(event.position, PostedEntry { legs: settled.legs.clone(), reversed: false });
+        }
+        Payload::HoldReleased(released) => hold_changed(state, event, payload, released.placed),
+        Payload::BalanceAsserted(_) | Payload::BatchCommitted(_) | Payload::EntityChanged => {}
+    }
     if let (Some(stream), Some(version)) = (&event.stream, event.version) {
         state.set_version(stream, version);
     }
@@ -54,6 +67,43 @@ pub(crate) fn fold(state: &mut State, event: &Event, payload: &Payload) -> Resul
     Ok(postings)
 }
 
+/// The legs of an entry or a hold, added to their accounts.
+fn post_legs(state: &mut State, event: &Event, payload: &Payload) -> Vec<Posting> {
+    let mut postings = Vec::new();
+    for Movement { leg, posted, pending } in payload.movements() {
+        let Some(mut account) = state.account(&leg.account, &leg.currency).cloned() else { continue };
+        // Scale and overflow were checked before the event was written.
+        let minor = |amount| money::to_minor(amount, account.facts.scale).unwrap_or_default();
+        let (posted, pending) = (minor(posted), minor(pending));
+        let side = leg.amount.side();
+        let totals = account.totals.post(side, posted).and_then(|totals| totals.pend(side, pending));
+        account.totals = totals.unwrap_or(account.totals);
+        let signed = |amount: Minor| if side == Side::Debit { amount } else { -amount };
+        state.post_as_of(account.facts.id, event.effective_at, signed(posted));
+        postings.push(Posting {
+            account_id: account.facts.id,
+            position: event.position,
+            leg: i32::try_from(postings.len()).unwrap_or(i32::MAX),
+            scale: account.facts.scale,
+            posted: signed(posted),
+            pending: signed(pending),
+            totals: account.totals,
+        });
+        state.set_account(account);
+    }
+    count_outflow(state, event, payload.outflow());
+    postings
+}
+
+fn count_outflow(state: &mut State, event: &Event, counted: &[DailyOut]) {
+    for out in counted {
+        let Some(mut account) = state.account(&out.account, &out.currency).cloned() else { continue };
+        let sum = money::to_minor(out.sum, account.facts.scale).unwrap_or_default();
+        account.out = Some(Outflow { day: money::day(event.recorded_at), sum });
+        state.set_account(account);
+    }
+}
+
 /// What a repeat of the command that wrote this event is answered with.
 pub(crate) fn record(event: &Event, payload: &Payload) -> Result<Record, PayloadError> {
     let Envelope { fingerprint, .. } = event.envelope()?;
@@ -64,6 +114,7 @@ pub(crate) fn record(event: &Event, payload: &Payload) -> Result<Record, Payload
     Ok(Record {
         position: event.position,
         id: event.id.clone(),
+        kind: event.kind.clone(),
         fingerprint: Fingerprint::from_hex(&fingerprint),
         hash: event.hash,
         recorded_at: event.recorded_at,
@@ -78,39 +129,30 @@ fn account_opened(state: &mut State, position: Position, opened: &AccountOpened)
     }
 }
 
-fn entry_posted(state: &mut State, event: &Event, entry: &EntryPosted) -> Vec<Posting> {
-    let mut postings = Vec::with_capacity(entry.legs.len());
-    for (leg, index) in entry.legs.iter().zip(0..) {
-        let Some(mut account) = state.account(&leg.account, &leg.currency).cloned() else { continue };
-        let (side, amount) = minor(&account, leg.amount);
-        // Overflow was checked before the event was written.
-        if let Some(totals) = account.totals.post(side, amount) {
-            account.totals = totals;
-        }
-        let posted = if side == Side::Debit { amount } else { -amount };
-        postings.push(Posting {
-            account_id: account.facts.id,
-            position: event.position,
-            leg: index,
-            scale: account.facts.scale,
-            posted,
-            pending: 0,
-            totals: account.totals,
-        });
+fn account_changed(state: &mut State, event: &Event, changed: &AccountChanged) {
+    let Some(mut account) = state.account(&changed.account, &changed.currency).cloned() else { return };
+    // Limits were checked against the scale before the event was written.
+    if account.changed(event.version.unwrap_or_default(), &changed.status).is_ok() {
         state.set_account(account);
     }
-    for out in &entry.out {
-        if let Some(mut account) = state.account(&out.account, &out.currency).cloned() {
-            let day = event.recorded_at.to_zoned(jiff::tz::TimeZone::UTC).date();
-            let sum = money::to_minor(out.sum, account.facts.scale).unwrap_or_default();
-            account.out = Some(Outflow { day, sum });
-            state.set_account(account);
-        }
-    }
-    postings
 }
 
-fn minor(account: &Account, amount: SideAmount) -> (Side, Minor) {
-    // The amount was checked against the scale before the event was written.
-    (amount.side(), money::to_minor(amount.amount(), account.facts.scale).unwrap_or_default())
+fn entry_posted(state: &mut State, event: &Event, entry: &EntryPosted) {
+    // A reversal stands in the stream of the entry that it reverses.
+    let reversed = event.stream.as_deref().and_then(|stream| stream.strip_prefix("entry:")?.parse().ok());
+    if let Some(reversed) = reversed.map(Position::new)
+        && let Ok(known) = state.entry(reversed)
+    {
+        let legs = known.legs.clone();
+        state.set_entry(reversed, PostedEntry { legs, reversed: true });
+    }
+    state.set_entry(event.position, PostedEntry { legs: entry.legs.clone(), reversed: false });
+}
+
+fn hold_changed(state: &mut State, event: &Event, payload: &Payload, placed: Position) {
+    if let Ok(hold) = state.hold(placed) {
+        let mut hold = hold.as_ref().clone();
+        hold.changed(event, payload);
+        state.set_hold(hold);
+    }
 }

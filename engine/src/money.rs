@@ -3,6 +3,9 @@
 //! No amount, no side of an entry and no running total reaches [`LIMIT`] minor units, so sums of two
 //! never leave the 96 bits of a [`Decimal`].
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
 /// 10^28: what every amount and total stays below, in minor units of its currency.
@@ -40,6 +43,11 @@ pub(crate) fn to_decimal(minor: Minor, scale: u8) -> Decimal {
 /// The sum, if it stays within [`LIMIT`].
 pub(crate) fn add(left: Minor, right: Minor) -> Option<Minor> {
     left.checked_add(right).and_then(within)
+}
+
+/// The UTC day of a recorded time, by which outflow is counted.
+pub(crate) fn day(time: Timestamp) -> Date {
+    time.to_zoned(TimeZone::UTC).date()
 }
 
 fn within(minor: Minor) -> Option<Minor> {

@@ -78,6 +78,9 @@ pub struct Receipt {
     /// What a transfer with `up_to` moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Decimal>,
+    /// For `expire_due`: how many holds were voided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
     /// For a batch: the outcome of each member, in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<Vec<Outcome>>,
@@ -116,6 +119,12 @@ pub enum Rule {
     TypeDiffers,
     /// `from` and `to` have different normal sides.
     SidesDiffer,
+    /// The account takes no legs for now.
+    AccountFrozen,
+    /// The account takes nothing any more.
+    AccountClosed,
+    /// The account still holds something, or something is pending.
+    AccountNotEmpty,
     /// Debits do not equal credits.
     Unbalanced,
     /// The available balance would fall below the floor.
@@ -124,8 +133,32 @@ pub enum Rule {
     CeilingExceeded,
     /// More would leave in a day than may.
     DailyOutExceeded,
+    /// The balance breaks the limits that are to be set.
+    LimitsBroken,
     /// A transfer `up_to` finds nothing to move.
     NothingAvailable,
+    /// There is no hold under this id.
+    HoldNotFound,
+    /// The hold was settled.
+    HoldSettled,
+    /// The hold was voided.
+    HoldVoided,
+    /// The hold's time is over.
+    HoldExpired,
+    /// More is to be settled than is left.
+    SettleExceedsHold,
+    /// There is no entry under this id.
+    EntryNotFound,
+    /// The id is of something that is no entry.
+    NotAnEntry,
+    /// The entry was reversed already.
+    AlreadyReversed,
+    /// The books are closed at that time.
+    PeriodClosed,
+    /// The books are not closed there.
+    PeriodOpen,
+    /// The balance is not what the caller said.
+    BalanceDiffers,
     /// The id was used by another command.
     IdReused,
     /// A member of an atomic batch failed.
@@ -142,11 +175,26 @@ impl Rule {
             Self::AccountExists => "account_exists",
             Self::TypeDiffers => "type_differs",
             Self::SidesDiffer => "sides_differ",
+            Self::AccountFrozen => "account_frozen",
+            Self::AccountClosed => "account_closed",
+            Self::AccountNotEmpty => "account_not_empty",
             Self::Unbalanced => "unbalanced",
             Self::InsufficientFunds => "insufficient_funds",
             Self::CeilingExceeded => "ceiling_exceeded",
             Self::DailyOutExceeded => "daily_out_exceeded",
+            Self::LimitsBroken => "limits_broken",
             Self::NothingAvailable => "nothing_available",
+            Self::HoldNotFound => "hold_not_found",
+            Self::HoldSettled => "hold_settled",
+            Self::HoldVoided => "hold_voided",
+            Self::HoldExpired => "hold_expired",
+            Self::SettleExceedsHold => "settle_exceeds_hold",
+            Self::EntryNotFound => "entry_not_found",
+            Self::NotAnEntry => "not_an_entry",
+            Self::AlreadyReversed => "already_reversed",
+            Self::PeriodClosed => "period_closed",
+            Self::PeriodOpen => "period_open",
+            Self::BalanceDiffers => "balance_differs",
             Self::IdReused => "id_reused",
             Self::BatchFailed => "batch_failed",
         }

@@ -250,18 +250,21 @@ impl Folded {
     }
 
     fn balanced(&mut self, event: &Event, postings: &[Posting]) {
-        let Ok(Payload::EntryPosted(entry)) = event.payload() else { return };
-        if postings.len() != entry.legs.len() {
+        let Ok(payload) = event.payload() else { return };
+        let mut sums: HashMap<(&str, &str), Decimal> = HashMap::new();
+        let mut legs = 0;
+        for moved in payload.movements() {
+            legs += 1;
+            let sign = if moved.leg.amount.side() == crate::Side::Debit { Decimal::ONE } else { Decimal::NEGATIVE_ONE };
+            let currency = moved.leg.currency.as_str();
+            *sums.entry((currency, "posted")).or_default() += sign * moved.posted;
+            *sums.entry((currency, "pending")).or_default() += sign * moved.pending;
+        }
+        if postings.len() != legs {
             self.problem(event.position, "event.data", "a leg names an account that was not opened".to_owned());
         }
-        let mut sums: HashMap<&str, Decimal> = HashMap::new();
-        for leg in &entry.legs {
-            let amount = leg.amount.amount();
-            let signed = if leg.amount.side() == crate::Side::Debit { amount } else { -amount };
-            *sums.entry(leg.currency.as_str()).or_default() += signed;
-        }
-        if let Some((currency, sum)) = sums.into_iter().find(|(_, sum)| !sum.is_zero()) {
-            self.problem(event.position, "event.data", format!("debits less credits are {sum} {currency}"));
+        if let Some(((currency, what), sum)) = sums.into_iter().find(|(_, sum)| !sum.is_zero()) {
+            self.problem(event.position, "event.data", format!("debits less credits are {sum} {currency} {what}"));
         }
     }
 

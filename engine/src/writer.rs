@@ -158,7 +158,7 @@ impl Writer {
             for request in batch {
                 match draft.add(state, &request.command, request.stamp) {
                     Ok(outcome) => outcomes.push(outcome),
-                    Err(need) => missing.push(need),
+                    Err(needs) => missing.extend(needs),
                 }
             }
             if missing.is_empty() {
@@ -268,6 +268,21 @@ fn take_in(state: &mut State, loaded: Loaded) {
     }
     for record in loaded.records {
         state.load_record(record);
+    }
+    for hold in loaded.holds {
+        state.load_hold(hold);
+    }
+    for (now, due) in loaded.due {
+        state.load_due(now, due);
+    }
+    for (position, entry) in loaded.entries {
+        state.load_entry(position, entry);
+    }
+    if let Some(mark) = loaded.period {
+        state.load_period(mark);
+    }
+    for ((account, time), balance) in loaded.as_of {
+        state.load_as_of(account, time, balance);
     }
 }
 

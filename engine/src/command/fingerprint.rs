@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
-use super::{Action, Command, Record, Route, json::Json};
+use super::{Action, Command, Held, Leg, Part, Record, Route, json::Json};
 use crate::account::{Limits, Side};
 
 /// 128 bits over everything the caller gave, by meaning, except the id.
@@ -77,20 +77,61 @@ impl Print {
                 self.optional("owner", account.owner.as_deref());
                 self.optional("name", account.name.as_deref());
             }
+            Action::SetLimits(set) => {
+                self.account(&set.account, set.currency.as_deref());
+                self.limits(&set.limits);
+                self.number("force", set.force.into());
+            }
+            Action::Freeze(freeze) | Action::Unfreeze(freeze) => {
+                self.account(&freeze.account, freeze.currency.as_deref());
+                self.text("reason", &freeze.reason);
+            }
+            Action::CloseAccount(close) => self.account(&close.account, close.currency.as_deref()),
             Action::Post(post) => {
-                for leg in &post.legs {
-                    self.text("leg", &leg.account);
-                    self.amount(leg.amount.side().as_str(), Some(leg.amount.amount()));
-                    self.optional("currency", leg.currency.as_deref());
-                }
+                self.legs(&post.legs);
                 self.optional("text", post.text.as_deref());
             }
             Action::Transfer(transfer) => {
-                self.amount("amount", Some(transfer.amount));
-                self.route(&transfer.route);
-                self.optional("currency", transfer.currency.as_deref());
+                self.between(transfer.amount, &transfer.route, transfer.currency.as_deref());
                 self.number("up_to", transfer.up_to.into());
                 self.optional("text", transfer.text.as_deref());
+            }
+            Action::Hold(hold) => {
+                match &hold.what {
+                    Held::Legs(legs) => self.legs(legs),
+                    Held::Amount { amount, route, currency } => self.between(*amount, route, currency.as_deref()),
+                }
+                self.time("expires_at", hold.expires_at);
+                self.optional("text", hold.text.as_deref());
+            }
+            Action::Settle(settle) => {
+                self.text("hold", &settle.hold);
+                match &settle.part {
+                    Part::All => {}
+                    Part::Amount(amount) => self.amount("amount", Some(*amount)),
+                    Part::Legs(legs) => self.legs(legs),
+                }
+                self.number("keep_rest", settle.keep_rest.into());
+                self.optional("text", settle.text.as_deref());
+            }
+            Action::Void(void) => {
+                self.text("hold", &void.hold);
+                self.optional("reason", void.reason.as_deref());
+            }
+            Action::ExpireDue(expire) => self.time("now", expire.now),
+            Action::Reverse(reverse) => {
+                self.text("entry", &reverse.entry);
+                self.optional("reason", reverse.reason.as_deref());
+            }
+            Action::AssertBalance(assert) => {
+                self.account(&assert.account, assert.currency.as_deref());
+                self.amount("amount", Some(assert.amount));
+                self.time("as_of", assert.as_of);
+            }
+            Action::ClosePeriod(close) => self.text("through", &close.through.to_string()),
+            Action::ReopenPeriod(reopen) => {
+                self.optional("through", reopen.through.map(|date| date.to_string()).as_deref());
+                self.text("reason", &reopen.reason);
             }
             Action::Record(record) => self.record(record),
             Action::Batch(batch) => {
@@ -102,6 +143,25 @@ impl Print {
             }
             Action::Unreadable(invalid) => self.text("unreadable", &invalid.message),
         }
+    }
+
+    fn account(&mut self, code: &str, currency: Option<&str>) {
+        self.text("account", code);
+        self.optional("currency", currency);
+    }
+
+    fn legs(&mut self, legs: &[Leg]) {
+        for leg in legs {
+            self.text("leg", &leg.account);
+            self.amount(leg.amount.side().as_str(), Some(leg.amount.amount()));
+            self.optional("currency", leg.currency.as_deref());
+        }
+    }
+
+    fn between(&mut self, amount: Decimal, route: &Route, currency: Option<&str>) {
+        self.amount("amount", Some(amount));
+        self.route(route);
+        self.optional("currency", currency);
     }
 
     fn route(&mut self, route: &Route) {

@@ -14,6 +14,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 pub use build::{Account, Batch, Change, Currency, Entry, Transfer};
@@ -74,10 +75,34 @@ pub enum Action {
     RegisterCurrency(RegisterCurrency),
     /// `open_account`
     OpenAccount(OpenAccount),
+    /// `set_limits`
+    SetLimits(SetLimits),
+    /// `freeze`
+    Freeze(Freeze),
+    /// `unfreeze`
+    Unfreeze(Freeze),
+    /// `close_account`
+    CloseAccount(CloseAccount),
     /// `post`
     Post(Post),
     /// `transfer`
     Transfer(TransferMoney),
+    /// `hold`
+    Hold(PlaceHold),
+    /// `settle`
+    Settle(SettleHold),
+    /// `void`
+    Void(VoidHold),
+    /// `expire_due`
+    ExpireDue(ExpireDue),
+    /// `reverse`
+    Reverse(ReverseEntry),
+    /// `assert_balance`
+    AssertBalance(AssertBalance),
+    /// `close_period`
+    ClosePeriod(ClosePeriod),
+    /// `reopen_period`
+    ReopenPeriod(ReopenPeriod),
     /// `record`
     Record(Record),
     /// `batch`
@@ -116,6 +141,39 @@ pub struct OpenAccount {
     pub name: Option<String>,
 }
 
+/// Replaces the limits of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetLimits {
+    /// The account's code.
+    pub account: String,
+    /// May be left out where the code is open in one currency only.
+    pub currency: Option<String>,
+    /// The limits from now on; an absent one is none.
+    pub limits: Limits,
+    /// Whether to set limits that the balance breaks already.
+    pub force: bool,
+}
+
+/// Freezes or unfreezes an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// The account's code.
+    pub account: String,
+    /// May be left out where the code is open in one currency only.
+    pub currency: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Closes an account for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloseAccount {
+    /// The account's code.
+    pub account: String,
+    /// May be left out where the code is open in one currency only.
+    pub currency: Option<String>,
+}
+
 /// Posts one balanced entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Post {
@@ -149,6 +207,111 @@ pub struct TransferMoney {
     pub up_to: bool,
     /// What it is for.
     pub text: Option<String>,
+}
+
+/// A pending entry: takes from the available balance, not from the posted one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceHold {
+    /// What it will move.
+    pub what: Held,
+    /// From when on it is expired.
+    pub expires_at: Option<Timestamp>,
+    /// What it is for.
+    pub text: Option<String>,
+}
+
+/// What a hold will move: legs, or an amount between two accounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// 2 to 10,000 legs; an account appears on one side only.
+    Legs(Vec<Leg>),
+    /// The two-leg form.
+    Amount {
+        /// How much, above zero.
+        amount: Decimal,
+        /// Between which accounts.
+        route: Route,
+        /// May be left out where each code is open in one currency only.
+        currency: Option<String>,
+    },
+}
+
+/// Posts all of a hold, or part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettleHold {
+    /// The id of the hold.
+    pub hold: String,
+    /// How much of it.
+    pub part: Part,
+    /// Whether the rest stays held, instead of being released.
+    pub keep_rest: bool,
+    /// What it is for.
+    pub text: Option<String>,
+}
+
+/// How much of a hold is settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All that is left.
+    All,
+    /// So much, of a hold of one debit and one credit leg.
+    Amount(Decimal),
+    /// These legs, at most what is left for each account, currency and side.
+    Legs(Vec<Leg>),
+}
+
+/// Releases what is left of a hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoidHold {
+    /// The id of the hold.
+    pub hold: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Voids every hold that is expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpireDue {
+    /// Those that expire up to here; default, and at most: the recorded time.
+    pub now: Option<Timestamp>,
+}
+
+/// Posts the mirror image of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReverseEntry {
+    /// The id of the entry.
+    pub entry: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Records that a posted balance is what the caller says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssertBalance {
+    /// The account's code.
+    pub account: String,
+    /// May be left out where the code is open in one currency only.
+    pub currency: Option<String>,
+    /// The posted balance, on the normal side; may be negative.
+    pub amount: Decimal,
+    /// What counts: all that took effect up to here, inclusive; default: everything.
+    pub as_of: Option<Timestamp>,
+}
+
+/// Closes the books: no entry may take effect on or before a date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosePeriod {
+    /// The last date that is closed, in UTC.
+    pub through: Date,
+}
+
+/// Moves the closed period's mark back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReopenPeriod {
+    /// What stays closed; left out: nothing.
+    pub through: Option<Date>,
+    /// Why.
+    pub reason: String,
 }
 
 /// The two accounts of a transfer, named by side or by direction.
@@ -290,6 +453,18 @@ impl Command {
             Action::OpenAccount(_) => "open_account",
             Action::Post(_) => "post",
             Action::Transfer(_) => "transfer",
+            Action::SetLimits(_) => "set_limits",
+            Action::Freeze(_) => "freeze",
+            Action::Unfreeze(_) => "unfreeze",
+            Action::CloseAccount(_) => "close_account",
+            Action::Hold(_) => "hold",
+            Action::Settle(_) => "settle",
+            Action::Void(_) => "void",
+            Action::ExpireDue(_) => "expire_due",
+            Action::Reverse(_) => "reverse",
+            Action::AssertBalance(_) => "assert_balance",
+            Action::ClosePeriod(_) => "close_period",
+            Action::ReopenPeriod(_) => "reopen_period",
             Action::Record(_) => "record",
             Action::Batch(_) => "batch",
             Action::Unreadable(_) => "unreadable",

@@ -1,11 +1,14 @@
 //! JSON to [`Command`]: types and grammar, each error with the path of its field.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::json::Json;
 use super::{
-    Action, Command, CommandBatch, Data, Leg, Meta, OpenAccount, Post, Record, RegisterCurrency, Route, TransferMoney,
+    Action, AssertBalance, CloseAccount, ClosePeriod, Command, CommandBatch, Data, ExpireDue, Freeze, Held, Leg, Meta,
+    OpenAccount, Part, PlaceHold, Post, Record, RegisterCurrency, ReopenPeriod, ReverseEntry, Route, SetLimits,
+    SettleHold, TransferMoney, VoidHold,
 };
 use crate::account::{AccountType, Limits, Side};
 use crate::event::SideAmount;
@@ -29,8 +32,20 @@ fn read_command(mut fields: Fields) -> Result<Command, Invalid> {
     let action = match name.as_str() {
         "register_currency" => register_currency(&mut fields)?,
         "open_account" => open_account(&mut fields)?,
+        "set_limits" => set_limits(&mut fields)?,
+        "freeze" => Action::Freeze(freeze(&mut fields)?),
+        "unfreeze" => Action::Unfreeze(freeze(&mut fields)?),
+        "close_account" => close_account(&mut fields)?,
         "post" => post(&mut fields)?,
         "transfer" => transfer(&mut fields)?,
+        "hold" => hold(&mut fields)?,
+        "settle" => settle(&mut fields)?,
+        "void" => void(&mut fields)?,
+        "expire_due" => Action::ExpireDue(ExpireDue { now: fields.time("now")? }),
+        "reverse" => reverse(&mut fields)?,
+        "assert_balance" => assert_balance(&mut fields)?,
+        "close_period" => close_period(&mut fields)?,
+        "reopen_period" => reopen_period(&mut fields)?,
         "record" => record(&mut fields)?,
         "batch" => batch(&mut fields)?,
         _ => return Err(Invalid::new("do", Some(name), "no such command")),
@@ -53,16 +68,92 @@ fn open_account(fields: &mut Fields) -> Result<Action, Invalid> {
         currency: fields.text("currency")?,
         account_type: fields.account_type("type")?,
         normal: fields.side("normal")?,
-        limits: fields.limits("limits")?,
+        limits: fields.limits("limits")?.unwrap_or_default(),
         owner: fields.optional_text("owner")?,
         name: fields.optional_text("name")?,
     }))
 }
 
+fn set_limits(fields: &mut Fields) -> Result<Action, Invalid> {
+    let account = fields.text("account")?;
+    let currency = fields.optional_text("currency")?;
+    let limits = fields.limits("limits")?.ok_or_else(|| fields.missing("limits"))?;
+    Ok(Action::SetLimits(SetLimits { account, currency, limits, force: fields.flag("force")?.unwrap_or(false) }))
+}
+
+fn freeze(fields: &mut Fields) -> Result<Freeze, Invalid> {
+    Ok(Freeze {
+        account: fields.text("account")?,
+        currency: fields.optional_text("currency")?,
+        reason: fields.text("reason")?,
+    })
+}
+
+fn close_account(fields: &mut Fields) -> Result<Action, Invalid> {
+    Ok(Action::CloseAccount(CloseAccount {
+        account: fields.text("account")?,
+        currency: fields.optional_text("currency")?,
+    }))
+}
+
 fn post(fields: &mut Fields) -> Result<Action, Invalid> {
-    let legs = fields.array("legs")?.into_iter().enumerate();
-    let legs = legs.map(|(index, leg)| read_leg(&fields.path(&format!("legs[{index}]")), leg));
-    Ok(Action::Post(Post { legs: legs.collect::<Result<_, _>>()?, text: fields.optional_text("text")? }))
+    let legs = fields.legs("legs")?.ok_or_else(|| fields.missing("legs"))?;
+    Ok(Action::Post(Post { legs, text: fields.optional_text("text")? }))
+}
+
+fn hold(fields: &mut Fields) -> Result<Action, Invalid> {
+    let what = match (fields.legs("legs")?, fields.amount("amount", false)?) {
+        (Some(_), Some(amount)) => {
+            return Err(Invalid::new("amount", Some(amount.to_string()), "a hold has legs or an amount, not both"));
+        }
+        (Some(legs), None) => Held::Legs(legs),
+        (None, Some(amount)) => {
+            Held::Amount { amount, route: fields.route()?, currency: fields.optional_text("currency")? }
+        }
+        (None, None) => return Err(fields.missing("legs")),
+    };
+    let expires_at = fields.time("expires_at")?;
+    Ok(Action::Hold(PlaceHold { what, expires_at, text: fields.optional_text("text")? }))
+}
+
+fn settle(fields: &mut Fields) -> Result<Action, Invalid> {
+    let hold = fields.text("hold")?;
+    let part = match (fields.legs("legs")?, fields.amount("amount", false)?) {
+        (Some(_), Some(amount)) => {
+            return Err(Invalid::new("amount", Some(amount.to_string()), "settle by legs or by an amount, not both"));
+        }
+        (Some(legs), None) => Part::Legs(legs),
+        (None, Some(amount)) => Part::Amount(amount),
+        (None, None) => Part::All,
+    };
+    let keep_rest = fields.flag("keep_rest")?.unwrap_or(false);
+    Ok(Action::Settle(SettleHold { hold, part, keep_rest, text: fields.optional_text("text")? }))
+}
+
+fn void(fields: &mut Fields) -> Result<Action, Invalid> {
+    Ok(Action::Void(VoidHold { hold: fields.text("hold")?, reason: fields.optional_text("reason")? }))
+}
+
+fn reverse(fields: &mut Fields) -> Result<Action, Invalid> {
+    Ok(Action::Reverse(ReverseEntry { entry: fields.text("entry")?, reason: fields.optional_text("reason")? }))
+}
+
+fn assert_balance(fields: &mut Fields) -> Result<Action, Invalid> {
+    Ok(Action::AssertBalance(AssertBalance {
+        account: fields.text("account")?,
+        currency: fields.optional_text("currency")?,
+        amount: fields.amount("amount", true)?.ok_or_else(|| fields.missing("amount"))?,
+        as_of: fields.time("as_of")?,
+    }))
+}
+
+fn close_period(fields: &mut Fields) -> Result<Action, Invalid> {
+    let through = fields.date("through")?.ok_or_else(|| fields.missing("through"))?;
+    Ok(Action::ClosePeriod(ClosePeriod { through }))
+}
+
+fn reopen_period(fields: &mut Fields) -> Result<Action, Invalid> {
+    Ok(Action::ReopenPeriod(ReopenPeriod { through: fields.date("through")?, reason: fields.text("reason")? }))
 }
 
 fn read_leg(path: &str, leg: Json) -> Result<Leg, Invalid> {
@@ -235,8 +326,8 @@ impl Fields {
         }
     }
 
-    fn limits(&mut self, name: &str) -> Result<Limits, Invalid> {
-        let Some(json) = self.take(name) else { return Ok(Limits::default()) };
+    fn limits(&mut self, name: &str) -> Result<Option<Limits>, Invalid> {
+        let Some(json) = self.take(name) else { return Ok(None) };
         let mut fields = Self::nested(&self.path(name), json)?;
         let limits = Limits {
             floor: fields.amount("floor", true)?,
@@ -244,7 +335,27 @@ impl Fields {
             daily_out: fields.amount("daily_out", true)?,
         };
         fields.finish()?;
-        Ok(limits)
+        Ok(Some(limits))
+    }
+
+    fn legs(&mut self, name: &str) -> Result<Option<Vec<Leg>>, Invalid> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Json::Array(legs)) => {
+                let legs = legs.into_iter().enumerate();
+                let read = legs.map(|(index, leg)| read_leg(&self.path(&format!("{name}[{index}]")), leg));
+                read.collect::<Result<_, _>>().map(Some)
+            }
+            Some(other) => Err(self.wrong(name, &other, "this is an array")),
+        }
+    }
+
+    fn date(&mut self, name: &str) -> Result<Option<Date>, Invalid> {
+        let Some(text) = self.optional_text(name)? else { return Ok(None) };
+        // The parser knows other spellings of a date; the contract does not.
+        let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
+        let wrong = || Invalid::new(self.path(name), Some(text.clone()), "a date is YYYY-MM-DD");
+        date.ok_or_else(wrong).map(Some)
     }
 
     fn route(&mut self) -> Result<Route, Invalid> {

@@ -1,11 +1,13 @@
 //! Whether a command makes sense whatever the state of the ledger: sizes, signs, grammar of names.
 
+use std::collections::HashMap;
+
 use rust_decimal::Decimal;
 
 use super::json::write_text;
 use super::{
-    Action, Command, CommandBatch, Leg, MAX_BATCH, MAX_CURRENCY_CHARS, MAX_DATA_BYTES, MAX_LEGS, MAX_META_BYTES,
-    MAX_NAME_CHARS, MAX_TEXT_CHARS, OpenAccount, Post, Record, RegisterCurrency, Route, TransferMoney,
+    Action, Command, CommandBatch, Held, Leg, MAX_BATCH, MAX_CURRENCY_CHARS, MAX_DATA_BYTES, MAX_LEGS, MAX_META_BYTES,
+    MAX_NAME_CHARS, MAX_TEXT_CHARS, OpenAccount, Part, PlaceHold, Record, RegisterCurrency, Route, SettleHold,
 };
 use crate::account::Limits;
 use crate::money::MAX_SCALE;
@@ -17,7 +19,10 @@ pub(super) fn check(command: &Command) -> Checked {
     if let Action::Unreadable(invalid) = &command.action {
         return Err(invalid.clone());
     }
-    let id_required = matches!(command.action, Action::Post(_) | Action::Transfer(_));
+    let id_required = matches!(
+        command.action,
+        Action::Post(_) | Action::Transfer(_) | Action::Hold(_) | Action::Settle(_) | Action::Void(_) | Action::Reverse(_)
+    );
     match &command.id {
         Some(id) => name("id", id)?,
         None if id_required => return Err(Invalid::new("id", None, "this field is required")),
@@ -30,8 +35,36 @@ pub(super) fn check(command: &Command) -> Checked {
     match &command.action {
         Action::RegisterCurrency(currency) => register_currency(currency),
         Action::OpenAccount(account) => open_account(account),
-        Action::Post(entry) => post(entry),
-        Action::Transfer(money) => transfer(money),
+        Action::SetLimits(set) => {
+            account(&set.account, set.currency.as_deref())?;
+            limits(&set.limits)
+        }
+        Action::Freeze(freeze) | Action::Unfreeze(freeze) => {
+            account(&freeze.account, freeze.currency.as_deref())?;
+            within("reason", &freeze.reason, 0, MAX_TEXT_CHARS)
+        }
+        Action::CloseAccount(close) => account(&close.account, close.currency.as_deref()),
+        Action::Post(entry) => {
+            legs(&entry.legs, 2)?;
+            optional_text("text", entry.text.as_deref())
+        }
+        Action::Transfer(money) => {
+            between(money.amount, &money.route, money.currency.as_deref())?;
+            optional_text("text", money.text.as_deref())
+        }
+        Action::Hold(hold) => place_hold(hold),
+        Action::Settle(settle) => settle_hold(settle),
+        Action::Void(void) => {
+            name("hold", &void.hold)?;
+            optional_text("reason", void.reason.as_deref())
+        }
+        Action::ExpireDue(_) | Action::ClosePeriod(_) => Ok(()),
+        Action::Reverse(reverse) => {
+            name("entry", &reverse.entry)?;
+            optional_text("reason", reverse.reason.as_deref())
+        }
+        Action::AssertBalance(assert) => account(&assert.account, assert.currency.as_deref()),
+        Action::ReopenPeriod(reopen) => within("reason", &reopen.reason, 0, MAX_TEXT_CHARS),
         Action::Record(change) => record(change),
         Action::Batch(members) => batch(command, members),
         Action::Unreadable(_) => Ok(()),
@@ -68,15 +101,12 @@ fn limits(limits: &Limits) -> Checked {
     }
 }
 
-fn post(entry: &Post) -> Checked {
-    if entry.legs.len() < 2 || entry.legs.len() > MAX_LEGS {
-        let count = entry.legs.len().to_string();
-        return Err(Invalid::new("legs", Some(count), format!("an entry has 2 to {MAX_LEGS} legs")));
+fn legs(legs: &[Leg], least: usize) -> Checked {
+    if legs.len() < least || legs.len() > MAX_LEGS {
+        let count = legs.len().to_string();
+        return Err(Invalid::new("legs", Some(count), format!("there are {least} to {MAX_LEGS} legs")));
     }
-    for (index, leg) in entry.legs.iter().enumerate() {
-        check_leg(index, leg)?;
-    }
-    optional_text("text", entry.text.as_deref())
+    legs.iter().enumerate().try_for_each(|(index, leg)| check_leg(index, leg))
 }
 
 fn check_leg(index: usize, leg: &Leg) -> Checked {
@@ -90,22 +120,66 @@ fn check_leg(index: usize, leg: &Leg) -> Checked {
     optional_currency(leg.currency.as_deref()).map_err(|invalid| invalid.at(path("currency")))
 }
 
-fn transfer(transfer: &TransferMoney) -> Checked {
-    if transfer.amount <= Decimal::ZERO {
-        return Err(Invalid::new("amount", Some(transfer.amount.to_string()), "an amount is above zero"));
-    }
-    let [first_field, second_field] = match &transfer.route {
+fn between(amount: Decimal, route: &Route, currency: Option<&str>) -> Checked {
+    above_zero("amount", amount)?;
+    let [first_field, second_field] = match route {
         Route::Sides { .. } => ["debit", "credit"],
         Route::Direction { .. } => ["from", "to"],
     };
-    let [first, second] = transfer.route.codes();
+    let [first, second] = route.codes();
     account_code(first_field, first)?;
     account_code(second_field, second)?;
     if first == second {
-        return Err(Invalid::new(second_field, Some(second.to_owned()), "a transfer goes to another account"));
+        return Err(Invalid::new(second_field, Some(second.to_owned()), "money moves to another account"));
     }
-    optional_currency(transfer.currency.as_deref())?;
-    optional_text("text", transfer.text.as_deref())
+    optional_currency(currency)
+}
+
+fn place_hold(hold: &PlaceHold) -> Checked {
+    match &hold.what {
+        Held::Amount { amount, route, currency } => between(*amount, route, currency.as_deref())?,
+        Held::Legs(held) => {
+            legs(held, 2)?;
+            one_side_an_account(held)?;
+        }
+    }
+    optional_text("text", hold.text.as_deref())
+}
+
+/// An account may appear more than once, but in a hold on one side only.
+fn one_side_an_account(legs: &[Leg]) -> Checked {
+    let mut sides = HashMap::with_capacity(legs.len());
+    for (index, leg) in legs.iter().enumerate() {
+        let side = leg.amount.side();
+        let first = *sides.entry((&leg.account, &leg.currency)).or_insert(side);
+        if first != side {
+            let message = "in a hold, an account stands on one side only";
+            return Err(Invalid::new(format!("legs[{index}].account"), Some(leg.account.clone()), message));
+        }
+    }
+    Ok(())
+}
+
+fn settle_hold(settle: &SettleHold) -> Checked {
+    name("hold", &settle.hold)?;
+    match &settle.part {
+        Part::All => {}
+        Part::Amount(amount) => above_zero("amount", *amount)?,
+        Part::Legs(named) => legs(named, 1)?,
+    }
+    optional_text("text", settle.text.as_deref())
+}
+
+fn account(code: &str, currency: Option<&str>) -> Checked {
+    account_code("account", code)?;
+    optional_currency(currency)
+}
+
+fn above_zero(field: &str, amount: Decimal) -> Checked {
+    if amount > Decimal::ZERO {
+        return Ok(());
+    }
+    Err(Invalid::new(field, Some(amount.to_string()), "an amount is above zero"))
 }
 
 fn record(record: &Record) -> Checked {

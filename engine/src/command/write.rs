@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Action, Command, Leg, Meta, OpenAccount, Route, TransferMoney, json::Json};
+use super::{Action, Command, Held, Leg, Meta, OpenAccount, Part, Route, json::Json};
 use crate::account::Limits;
 
 impl Serialize for Command {
@@ -33,11 +33,62 @@ fn to_json(command: &Command) -> Json {
             object.optional("name", currency.name.as_deref());
         }
         Action::OpenAccount(account) => open_account(&mut object, account),
+        Action::SetLimits(set) => {
+            object.account(&set.account, set.currency.as_deref());
+            object.limits(&set.limits);
+            object.flag("force", set.force);
+        }
+        Action::Freeze(freeze) | Action::Unfreeze(freeze) => {
+            object.account(&freeze.account, freeze.currency.as_deref());
+            object.text("reason", &freeze.reason);
+        }
+        Action::CloseAccount(close) => object.account(&close.account, close.currency.as_deref()),
         Action::Post(post) => {
-            object.put("legs", Json::Array(post.legs.iter().map(leg).collect()));
+            object.legs(&post.legs);
             object.optional("text", post.text.as_deref());
         }
-        Action::Transfer(money) => transfer(&mut object, money),
+        Action::Transfer(money) => {
+            object.between(money.amount, &money.route, money.currency.as_deref());
+            object.flag("up_to", money.up_to);
+            object.optional("text", money.text.as_deref());
+        }
+        Action::Hold(hold) => {
+            match &hold.what {
+                Held::Legs(legs) => object.legs(legs),
+                Held::Amount { amount, route, currency } => object.between(*amount, route, currency.as_deref()),
+            }
+            object.time("expires_at", hold.expires_at);
+            object.optional("text", hold.text.as_deref());
+        }
+        Action::Settle(settle) => {
+            object.text("hold", &settle.hold);
+            match &settle.part {
+                Part::All => {}
+                Part::Amount(amount) => object.amount("amount", Some(*amount)),
+                Part::Legs(legs) => object.legs(legs),
+            }
+            object.flag("keep_rest", settle.keep_rest);
+            object.optional("text", settle.text.as_deref());
+        }
+        Action::Void(void) => {
+            object.text("hold", &void.hold);
+            object.optional("reason", void.reason.as_deref());
+        }
+        Action::ExpireDue(expire) => object.time("now", expire.now),
+        Action::Reverse(reverse) => {
+            object.text("entry", &reverse.entry);
+            object.optional("reason", reverse.reason.as_deref());
+        }
+        Action::AssertBalance(assert) => {
+            object.account(&assert.account, assert.currency.as_deref());
+            object.amount("amount", Some(assert.amount));
+            object.time("as_of", assert.as_of);
+        }
+        Action::ClosePeriod(close) => object.text("through", &close.through.to_string()),
+        Action::ReopenPeriod(reopen) => {
+            object.optional("through", reopen.through.map(|date| date.to_string()).as_deref());
+            object.text("reason", &reopen.reason);
+        }
         Action::Record(record) => {
             object.text("entity", &record.entity);
             object.text("kind", &record.kind);
@@ -64,28 +115,11 @@ fn open_account(object: &mut Object, account: &OpenAccount) {
     object.text("currency", &account.currency);
     object.text("type", account.account_type.as_str());
     object.optional("normal", account.normal.map(crate::account::Side::as_str));
-    object.limits(&account.limits);
+    if !account.limits.is_empty() {
+        object.limits(&account.limits);
+    }
     object.optional("owner", account.owner.as_deref());
     object.optional("name", account.name.as_deref());
-}
-
-fn transfer(object: &mut Object, transfer: &TransferMoney) {
-    object.amount("amount", Some(transfer.amount));
-    match &transfer.route {
-        Route::Sides { debit, credit } => {
-            object.text("debit", debit);
-            object.text("credit", credit);
-        }
-        Route::Direction { from, to } => {
-            object.text("from", from);
-            object.text("to", to);
-        }
-    }
-    object.optional("currency", transfer.currency.as_deref());
-    if transfer.up_to {
-        object.put("up_to", Json::Bool(true));
-    }
-    object.optional("text", transfer.text.as_deref());
 }
 
 fn leg(leg: &Leg) -> Json {
@@ -126,10 +160,34 @@ impl Object {
         }
     }
 
-    fn limits(&mut self, limits: &Limits) {
-        if limits.is_empty() {
-            return;
+    fn flag(&mut self, key: &str, value: bool) {
+        if value {
+            self.put(key, Json::Bool(true));
         }
+    }
+
+    fn account(&mut self, code: &str, currency: Option<&str>) {
+        self.text("account", code);
+        self.optional("currency", currency);
+    }
+
+    fn legs(&mut self, legs: &[Leg]) {
+        self.put("legs", Json::Array(legs.iter().map(leg).collect()));
+    }
+
+    fn between(&mut self, amount: Decimal, route: &Route, currency: Option<&str>) {
+        self.amount("amount", Some(amount));
+        let [first, second] = match route {
+            Route::Sides { .. } => ["debit", "credit"],
+            Route::Direction { .. } => ["from", "to"],
+        };
+        let codes = route.codes();
+        self.text(first, codes[0]);
+        self.text(second, codes[1]);
+        self.optional("currency", currency);
+    }
+
+    fn limits(&mut self, limits: &Limits) {
         let mut object = Self::default();
         object.amount("floor", limits.floor);
         object.amount("ceiling", limits.ceiling);

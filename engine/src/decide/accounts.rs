@@ -1,12 +1,13 @@
 //! `register_currency` and `open_account`: the chart of accounts.
 
 use super::{Decision, NewEvent, Stop};
+use crate::account::Limits;
 use crate::command::{Command, OpenAccount, RegisterCurrency};
 use crate::event::{AccountOpened, CurrencyRegistered, Payload, kind};
 use crate::money::{self, AmountError};
 use crate::outcome::{Invalid, Rejection, Rule};
 use crate::position::Position;
-use crate::state::{MinorLimits, State};
+use crate::state::State;
 
 pub(super) fn register_currency(
     state: &State,
@@ -47,7 +48,7 @@ pub(super) fn open_account(state: &State, command: &Command, open: &OpenAccount)
         );
         return Err(Rejection::new(Rule::TypeDiffers, message).account(&open.account).currency(&open.currency).into());
     }
-    check_limits(open, scale)?;
+    check_limits(&open.limits, &open.currency, scale)?;
     let opened = AccountOpened {
         account: open.account.clone(),
         currency: open.currency.clone(),
@@ -85,22 +86,18 @@ fn said_before(state: &State, command: &Command, at: Position, exists: Rejection
     Err(exists.into())
 }
 
-fn check_limits(open: &OpenAccount, scale: u8) -> Result<(), Stop> {
-    let fields = [
-        ("limits.floor", open.limits.floor),
-        ("limits.ceiling", open.limits.ceiling),
-        ("limits.daily_out", open.limits.daily_out),
-    ];
-    // Scale of each first, then overflow of each: the order of the contract.
+/// The scale of each limit first, then overflow of each: the order of the contract.
+pub(super) fn check_limits(limits: &Limits, currency: &str, scale: u8) -> Result<(), Stop> {
+    let fields =
+        [("limits.floor", limits.floor), ("limits.ceiling", limits.ceiling), ("limits.daily_out", limits.daily_out)];
     for wanted in [AmountError::Scale, AmountError::Overflow] {
         for (field, limit) in fields {
             let Some(limit) = limit else { continue };
             if money::to_minor(limit, scale) == Err(wanted) {
-                return Err(amount_error(field, limit, &open.currency, scale, wanted).into());
+                return Err(amount_error(field, limit, currency, scale, wanted).into());
             }
         }
     }
-    debug_assert!(MinorLimits::new(&open.limits, scale).is_ok(), "limits were checked");
     Ok(())
 }
 

@@ -1,13 +1,11 @@
 //! Floors, ceilings and daily outflow: looked at once, at the end of an entry, on its net effect.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 
 use super::Stop;
-use super::entry::Effect;
+use super::legs::{Effect, of_account};
 use crate::event::DailyOut;
-use crate::money::Minor;
+use crate::money::{self, Minor};
 use crate::outcome::{Rejection, Rule};
 use crate::state::Account;
 
@@ -26,7 +24,7 @@ pub(super) fn check(effects: &[Effect<'_>], recorded_at: Timestamp) -> Result<Ve
 /// What a transfer `up_to` this amount may move.
 pub(super) fn up_to(effects: &[Effect<'_>], amount: Minor) -> Result<Minor, Stop> {
     let lowered: Vec<&Account> = effects.iter().filter(|effect| effect.net < 0).map(|effect| effect.account).collect();
-    let with_floor = lowered.iter().filter_map(|account| account.facts.limits.floor.map(|floor| (account, floor)));
+    let with_floor = lowered.iter().filter_map(|account| account.status.limits.floor.map(|floor| (account, floor)));
     let by_floor =
         with_floor.map(|(account, floor)| (*account, account.available() - floor)).min_by_key(|(_, gives)| *gives);
     let by_first = lowered.first().map(|account| (*account, account.available()));
@@ -39,7 +37,7 @@ pub(super) fn up_to(effects: &[Effect<'_>], amount: Minor) -> Result<Minor, Stop
 }
 
 fn check_floor(account: &Account, net: Minor) -> Result<(), Stop> {
-    let Some(floor) = account.facts.limits.floor else { return Ok(()) };
+    let Some(floor) = account.status.limits.floor else { return Ok(()) };
     if net >= 0 || account.available() + net >= floor {
         return Ok(());
     }
@@ -56,7 +54,7 @@ fn check_floor(account: &Account, net: Minor) -> Result<(), Stop> {
 }
 
 fn check_ceiling(account: &Account, net: Minor) -> Result<(), Stop> {
-    let Some(ceiling) = account.facts.limits.ceiling else { return Ok(()) };
+    let Some(ceiling) = account.status.limits.ceiling else { return Ok(()) };
     let held = account.posted() + account.pending_in();
     if net <= 0 || held + net <= ceiling {
         return Ok(());
@@ -74,13 +72,12 @@ fn check_ceiling(account: &Account, net: Minor) -> Result<(), Stop> {
 }
 
 fn check_daily_out(account: &Account, net: Minor, recorded_at: Timestamp) -> Result<Option<DailyOut>, Stop> {
-    let Some(limit) = account.facts.limits.daily_out else { return Ok(None) };
-    if net >= 0 {
+    if net >= 0 || !account.status.counting {
         return Ok(None);
     }
-    let before = account.out_on(day(recorded_at));
+    let before = account.out_on(money::day(recorded_at));
     let sum = before - net;
-    if sum > limit {
+    if let Some(limit) = account.status.limits.daily_out.filter(|limit| sum > *limit) {
         let message = format!(
             "{} has let out {} {} today, of at most {}",
             account.facts.code,
@@ -92,20 +89,27 @@ fn check_daily_out(account: &Account, net: Minor, recorded_at: Timestamp) -> Res
         rejection.limit = Some(account.decimal(limit));
         return Err(rejection.into());
     }
-    Ok(Some(DailyOut {
+    Ok(Some(daily_out(account, sum)))
+}
+
+/// The day's outflow of the accounts to which these legs of a hold are released.
+pub(super) fn give_back(released: &[Effect<'_>], recorded_at: Timestamp) -> Vec<DailyOut> {
+    let day = money::day(recorded_at);
+    let lowered = released.iter().filter(|effect| effect.net < 0);
+    lowered.map(|effect| daily_out(effect.account, (effect.account.out_on(day) + effect.net).max(0))).collect()
+}
+
+fn daily_out(account: &Account, sum: Minor) -> DailyOut {
+    DailyOut {
         account: account.facts.code.as_ref().to_owned(),
         currency: account.facts.currency.as_ref().to_owned(),
         sum: account.decimal(sum),
-    }))
+    }
 }
 
 fn rejection(rule: Rule, account: &Account, available: Minor, requested: Minor, message: String) -> Rejection {
-    let mut rejection = Rejection::new(rule, message).account(&*account.facts.code).currency(&*account.facts.currency);
+    let mut rejection = of_account(rule, account, message);
     rejection.available = Some(account.decimal(available));
     rejection.requested = Some(account.decimal(requested));
     rejection
-}
-
-fn day(time: Timestamp) -> Date {
-    time.to_zoned(TimeZone::UTC).date()
 }

@@ -6,12 +6,16 @@
 
 mod accounts;
 mod entry;
+mod hold;
+mod legs;
 mod limits;
+mod period;
 mod record;
+mod status;
 
 use jiff::Timestamp;
 
-use crate::command::{Action, Command};
+use crate::command::{Action, Command, Held};
 use crate::event::Payload;
 use crate::outcome::{Conflict, Invalid, Receipt, Refusal, Rejection, Rule};
 use crate::state::{IdUse, Need, State};
@@ -23,6 +27,22 @@ pub(crate) enum Decision {
     Write(NewEvent),
     /// It had been done before: answer that receipt.
     Duplicate(Receipt),
+    /// There is nothing to do.
+    Nothing,
+}
+
+/// A command and when it was asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) command: &'a Command,
+    pub(crate) recorded_at: Timestamp,
+}
+
+impl Asked<'_> {
+    /// When it is to take effect.
+    pub(crate) fn effective_at(&self) -> Timestamp {
+        self.command.at.map_or(self.recorded_at, crate::clock::to_microseconds)
+    }
 }
 
 /// An event that has no place in the log yet.
@@ -40,7 +60,7 @@ pub(crate) enum Stop {
     /// The command is refused, and why.
     Refused(Refusal),
     /// Something must be loaded first.
-    Missing(Need),
+    Missing(Vec<Need>),
 }
 
 /// Decides one command; batches are taken apart before (see [`crate::draft`]).
@@ -50,11 +70,24 @@ pub(crate) fn decide(state: &State, command: &Command, recorded_at: Timestamp) -
     if let Some(receipt) = known {
         return Ok(Decision::Duplicate(receipt));
     }
+    let asked = Asked { command, recorded_at };
     let decided = match &command.action {
         Action::RegisterCurrency(currency) => accounts::register_currency(state, command, currency),
         Action::OpenAccount(account) => accounts::open_account(state, command, account),
-        Action::Post(post) => entry::post(state, post, recorded_at),
-        Action::Transfer(transfer) => entry::transfer(state, transfer, recorded_at),
+        Action::SetLimits(set) => status::set_limits(state, set),
+        Action::Freeze(freeze) => status::freeze(state, freeze, true),
+        Action::Unfreeze(freeze) => status::freeze(state, freeze, false),
+        Action::CloseAccount(close) => status::close_account(state, close),
+        Action::Post(post) => entry::post(state, post, asked),
+        Action::Transfer(transfer) => entry::transfer(state, transfer, asked),
+        Action::Hold(place) => hold::hold(state, place, asked),
+        Action::Settle(settle) => hold::settle(state, settle, asked),
+        Action::Void(void) => hold::void(state, void, asked),
+        Action::ExpireDue(expire) => hold::expire_due(state, expire, asked),
+        Action::Reverse(reverse) => entry::reverse(state, reverse, asked),
+        Action::AssertBalance(assert) => status::assert_balance(state, assert),
+        Action::ClosePeriod(close) => period::close(state, close),
+        Action::ReopenPeriod(reopen) => period::reopen(state, reopen),
         Action::Record(change) => record::record(state, change),
         Action::Unreadable(invalid) => Err(invalid.clone().into()),
         Action::Batch(_) => Err(Invalid::new("do", Some("batch".to_owned()), "a batch holds no batch").into()),
@@ -72,16 +105,41 @@ pub(crate) fn needs(command: &Command, into: &mut Vec<Need>) {
                 into.push(Need::Currency(account.currency.clone()));
             }
         }
-        Action::Post(post) => post.legs.iter().for_each(|leg| code(&leg.account)),
-        Action::Transfer(transfer) => {
-            let [first, second] = transfer.route.codes();
-            code(first);
-            code(second);
+        Action::SetLimits(set) => code(&set.account),
+        Action::Freeze(freeze) | Action::Unfreeze(freeze) => code(&freeze.account),
+        Action::CloseAccount(close) => code(&close.account),
+        Action::AssertBalance(assert) => code(&assert.account),
+        Action::Post(post) => {
+            post.legs.iter().for_each(|leg| code(&leg.account));
+            into.push(Need::Period);
         }
+        Action::Transfer(transfer) => {
+            transfer.route.codes().into_iter().for_each(code);
+            into.push(Need::Period);
+        }
+        Action::Hold(hold) => {
+            match &hold.what {
+                Held::Legs(legs) => legs.iter().for_each(|leg| code(&leg.account)),
+                Held::Amount { route, .. } => route.codes().into_iter().for_each(code),
+            }
+            into.push(Need::Period);
+        }
+        Action::Settle(settle) => into.extend([Need::Id(settle.hold.clone()), Need::Period]),
+        Action::Void(void) => into.push(Need::Id(void.hold.clone())),
+        Action::Reverse(reverse) => into.extend([Need::Id(reverse.entry.clone()), Need::Period]),
         Action::Record(change) => into.push(Need::Stream(change.entity.clone())),
         Action::RegisterCurrency(currency) => into.push(Need::Currency(currency.code.clone())),
         Action::Batch(batch) => batch.commands.iter().for_each(|member| needs(member, into)),
-        Action::Unreadable(_) => {}
+        Action::ClosePeriod(_) | Action::ReopenPeriod(_) => into.push(Need::Period),
+        Action::ExpireDue(_) | Action::Unreadable(_) => {}
+    }
+}
+
+/// How many holds an `expire_due` has still to void.
+pub(crate) fn due(state: &State, command: &Command, recorded_at: Timestamp) -> Result<usize, Stop> {
+    match &command.action {
+        Action::ExpireDue(expire) => Ok(state.due(expire.now.unwrap_or(recorded_at))?.len()),
+        _ => Ok(0),
     }
 }
 
@@ -105,12 +163,20 @@ pub(crate) fn check_id(state: &State, command: &Command) -> Result<Option<Receip
     Err(rejection.into())
 }
 
+/// Makes sure that the id was looked up.
+pub(crate) fn verify_id(state: &State, command: &Command) -> Result<(), Stop> {
+    match &command.id {
+        Some(id) if matches!(state.id(id), IdUse::Unverified) => Err(Need::Id(id.clone()).into()),
+        _ => Ok(()),
+    }
+}
+
 /// A refusal stands only once the id is known to be free: a repeat of what was done is not refused
 /// because the ledger has moved on.
 pub(crate) fn verified(state: &State, command: &Command, stop: Stop) -> Stop {
     match (&stop, &command.id) {
         (Stop::Refused(_), Some(id)) if matches!(state.id(id), IdUse::Unverified) => {
-            Stop::Missing(Need::Id(id.clone()))
+            Stop::Missing(vec![Need::Id(id.clone())])
         }
         _ => stop,
     }
@@ -125,9 +191,15 @@ impl NewEvent {
     }
 }
 
+impl From<Vec<Need>> for Stop {
+    fn from(needs: Vec<Need>) -> Self {
+        Self::Missing(needs)
+    }
+}
+
 impl From<Need> for Stop {
     fn from(need: Need) -> Self {
-        Self::Missing(need)
+        Self::Missing(vec![need])
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use crate::account::{AccountType, Limits, Side};
-use crate::event::AccountOpened;
+use crate::event::{AccountOpened, AccountStatus};
 use crate::money::{self, AmountError, Minor};
 use crate::position::Position;
 use crate::query::Balance;
@@ -17,6 +17,7 @@ pub(crate) type AccountId = Position;
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) facts: Arc<Facts>,
+    pub(crate) status: Status,
     pub(crate) totals: Totals,
     /// What left it on the last day that anything left it; only where a daily limit counts.
     pub(crate) out: Option<Outflow>,
@@ -31,7 +32,18 @@ pub(crate) struct Facts {
     pub(crate) scale: u8,
     pub(crate) account_type: AccountType,
     pub(crate) normal: Side,
+}
+
+/// What may change of an account while it lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Status {
     pub(crate) limits: MinorLimits,
+    pub(crate) frozen: bool,
+    pub(crate) closed: bool,
+    /// Counts its daily outflow: from the first `daily_out` on, for ever.
+    pub(crate) counting: bool,
+    /// Changes so far: the version of the account's own stream.
+    pub(crate) version: i64,
 }
 
 /// [`Limits`] in minor units.
@@ -66,9 +78,24 @@ impl Account {
             scale: opened.scale,
             account_type: opened.account_type,
             normal: opened.normal,
-            limits: MinorLimits::new(&opened.limits, opened.scale)?,
         };
-        Ok(Self { facts: Arc::new(facts), totals: Totals::default(), out: None })
+        let limits = MinorLimits::new(&opened.limits, opened.scale)?;
+        let status = Status { limits, counting: limits.daily_out.is_some(), ..Status::default() };
+        Ok(Self { facts: Arc::new(facts), status, totals: Totals::default(), out: None })
+    }
+
+    /// Takes over what an event of the account says, whole.
+    pub(crate) fn changed(&mut self, version: i64, status: &AccountStatus) -> Result<(), AmountError> {
+        let limits = MinorLimits::new(&status.limits, self.facts.scale)?;
+        let AccountStatus { frozen, closed, counting, .. } = *status;
+        self.status = Status { limits, frozen, closed, counting, version };
+        Ok(())
+    }
+
+    /// The name of the account's own stream.
+    pub(crate) fn stream(id: AccountId) -> String {
+        // The engine's own streams hold no `/`, so no entity can be named like this.
+        format!("account:{id}")
     }
 
     /// The posted balance on the normal side.
@@ -134,6 +161,11 @@ impl MinorLimits {
         let minor = |limit: Option<Decimal>| limit.map(|limit| money::to_minor(limit, scale)).transpose();
         Ok(Self { floor: minor(limits.floor)?, ceiling: minor(limits.ceiling)?, daily_out: minor(limits.daily_out)? })
     }
+
+    pub(crate) fn decimals(&self, scale: u8) -> Limits {
+        let decimal = |limit: Option<Minor>| limit.map(|limit| money::to_decimal(limit, scale));
+        Limits { floor: decimal(self.floor), ceiling: decimal(self.ceiling), daily_out: decimal(self.daily_out) }
+    }
 }
 
 impl Totals {
@@ -145,5 +177,20 @@ impl Totals {
         };
         *total = money::add(*total, amount)?;
         Some(self)
+    }
+
+    /// The totals after a pending leg; a negative amount releases one.
+    pub(crate) fn pend(mut self, side: Side, amount: Minor) -> Option<Self> {
+        let total = match side {
+            Side::Debit => &mut self.debits_pending,
+            Side::Credit => &mut self.credits_pending,
+        };
+        *total = money::add(*total, amount)?;
+        Some(self)
+    }
+
+    /// Whether nothing is pending.
+    pub(crate) const fn nothing_pending(&self) -> bool {
+        self.debits_pending == 0 && self.credits_pending == 0
     }
 }

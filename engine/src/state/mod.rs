@@ -4,18 +4,23 @@
 //! ([`Need`]), the writer loads it and decides again.
 
 mod account;
+mod hold;
 mod tracked;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 pub(crate) use account::{Account, AccountId, Facts, MinorLimits, Outflow, Totals};
+pub(crate) use hold::{Hold, HoldEnd};
 use tracked::Tracked;
 
 use crate::command::Fingerprint;
+use crate::event::PostedLeg;
 use crate::hash::Hash;
+use crate::money::{self, Minor};
 use crate::outcome::Receipt;
 use crate::position::Position;
 
@@ -43,6 +48,32 @@ pub(crate) enum Need {
     Stream(String),
     /// The receipt and fingerprint of the event at this position.
     Record(Position),
+    /// The hold that was placed at this position.
+    Hold(Position),
+    /// The holds that have not ended and expire up to here.
+    Due(Timestamp),
+    /// The entry at this position, and whether it was reversed.
+    Entry(Position),
+    /// Up to which date the books are closed.
+    Period,
+    /// An account's posted balance, debit minus credit, of all that took effect up to a time.
+    AsOf(AccountId, Timestamp),
+}
+
+/// The stream in which the closed period is moved.
+pub(crate) const PERIOD_STREAM: &str = "period";
+
+/// The stream that an entry's reversal is written to, so that there is one.
+pub(crate) fn reversal_stream(entry: Position) -> String {
+    format!("entry:{entry}")
+}
+
+/// An entry, as its reversal needs it.
+/// Cheap to clone.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PostedEntry {
+    pub(crate) legs: Arc<[PostedLeg]>,
+    pub(crate) reversed: bool,
 }
 
 /// What an earlier command under an id, or at a position, left.
@@ -50,6 +81,7 @@ pub(crate) enum Need {
 pub(crate) struct Record {
     pub(crate) position: Position,
     pub(crate) id: Option<String>,
+    pub(crate) kind: String,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) hash: Hash,
     pub(crate) recorded_at: Timestamp,
@@ -98,12 +130,24 @@ pub(crate) struct State {
     ids: Tracked<Arc<str>, IdUse>,
     streams: Tracked<Arc<str>, i64>,
     records: Tracked<Position, Arc<Record>>,
+    holds: Tracked<Position, Arc<Hold>>,
+    due: Tracked<Timestamp, Vec<Position>>,
+    entries: Tracked<Position, PostedEntry>,
+    period: Tracked<(), PeriodMark>,
+    as_of: Tracked<(AccountId, Timestamp), Minor>,
+}
+
+/// Up to which date the books are closed, and how often the mark was moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PeriodMark {
+    pub(crate) through: Option<Date>,
+    pub(crate) version: i64,
 }
 
 /// A place in the undo logs of a [`State`].
 pub(crate) struct Mark {
     head: Head,
-    undo: [usize; 6],
+    undo: [usize; 11],
 }
 
 impl State {
@@ -116,6 +160,11 @@ impl State {
             ids: Tracked::new(),
             streams: Tracked::new(),
             records: Tracked::new(),
+            holds: Tracked::new(),
+            due: Tracked::new(),
+            entries: Tracked::new(),
+            period: Tracked::new(),
+            as_of: Tracked::new(),
         }
     }
 
@@ -151,6 +200,31 @@ impl State {
         self.records.get(&position).ok_or(Need::Record(position))
     }
 
+    pub(crate) fn hold(&self, placed: Position) -> Result<&Arc<Hold>, Need> {
+        self.holds.get(&placed).ok_or(Need::Hold(placed))
+    }
+
+    /// The open holds that expire up to a time, in order of position.
+    pub(crate) fn due(&self, now: Timestamp) -> Result<Vec<&Arc<Hold>>, Need> {
+        let known = self.due.get(&now).ok_or(Need::Due(now))?;
+        let mut due = known.iter().map(|placed| self.hold(*placed)).collect::<Result<Vec<_>, _>>()?;
+        due.retain(|hold| hold.end.is_none());
+        Ok(due)
+    }
+
+    pub(crate) fn entry(&self, position: Position) -> Result<&PostedEntry, Need> {
+        self.entries.get(&position).ok_or(Need::Entry(position))
+    }
+
+    pub(crate) fn period(&self) -> Result<PeriodMark, Need> {
+        self.period.get(&()).copied().ok_or(Need::Period)
+    }
+
+    /// The posted balance, debit minus credit, of all that took effect up to a time.
+    pub(crate) fn as_of(&self, account: AccountId, time: Timestamp) -> Result<Minor, Need> {
+        self.as_of.get(&(account, time)).copied().ok_or(Need::AsOf(account, time))
+    }
+
     /// Whether what a command needs is not here.
     pub(crate) fn lacks(&self, need: &Need) -> bool {
         match need {
@@ -159,6 +233,11 @@ impl State {
             Need::Id(id) => matches!(self.id(id), IdUse::Unverified),
             Need::Stream(stream) => self.version(stream).is_err(),
             Need::Record(position) => self.record(*position).is_err(),
+            Need::Hold(placed) => self.hold(*placed).is_err(),
+            Need::Due(now) => self.due.get(now).is_none(),
+            Need::Entry(position) => self.entry(*position).is_err(),
+            Need::Period => self.period().is_err(),
+            Need::AsOf(account, time) => self.as_of(*account, *time).is_err(),
         }
     }
 
@@ -197,6 +276,38 @@ impl State {
         }
     }
 
+    pub(crate) fn set_hold(&mut self, hold: Hold) {
+        self.holds.set(hold.placed, Arc::new(hold));
+    }
+
+    /// A hold that was just placed is due with those that expire when it does.
+    pub(crate) fn add_due(&mut self, placed: Position, expires_at: Timestamp) {
+        let times: Vec<Timestamp> = self.due.keys().filter(|now| expires_at <= **now).copied().collect();
+        for now in times {
+            let mut due = self.due.get(&now).cloned().unwrap_or_default();
+            due.push(placed);
+            self.due.set(now, due);
+        }
+    }
+
+    pub(crate) fn set_entry(&mut self, position: Position, entry: PostedEntry) {
+        self.entries.set(position, entry);
+    }
+
+    pub(crate) fn set_period(&mut self, mark: PeriodMark) {
+        self.period.set((), mark);
+    }
+
+    /// Counts a posted leg in the balances as of a time that are known here.
+    pub(crate) fn post_as_of(&mut self, account: AccountId, effective_at: Timestamp, posted: Minor) {
+        let known = |key: &&(AccountId, Timestamp)| key.0 == account && effective_at <= key.1;
+        let keys: Vec<(AccountId, Timestamp)> = self.as_of.keys().filter(known).copied().collect();
+        for key in keys {
+            let before = self.as_of.get(&key).copied().unwrap_or_default();
+            self.as_of.set(key, before + posted);
+        }
+    }
+
     // What was read from the log as of the head.
 
     pub(crate) fn load_code(&mut self, code: &str, accounts: Vec<Account>) {
@@ -223,6 +334,28 @@ impl State {
         self.records.load(record.position, Arc::new(record));
     }
 
+    pub(crate) fn load_hold(&mut self, hold: Hold) {
+        self.holds.load(hold.placed, Arc::new(hold));
+    }
+
+    pub(crate) fn load_due(&mut self, now: Timestamp, due: Vec<Position>) {
+        self.due.load(now, due);
+    }
+
+    pub(crate) fn load_entry(&mut self, position: Position, entry: PostedEntry) {
+        self.entries.load(position, entry);
+    }
+
+    pub(crate) fn load_period(&mut self, mark: PeriodMark) {
+        self.period.load((), mark);
+    }
+
+    pub(crate) fn load_as_of(&mut self, account: AccountId, time: Timestamp, balance: Decimal) {
+        let scale = self.accounts.get(&account).map_or(0, |account| account.facts.scale);
+        // Totals are kept within their bound, so what they add up to fits.
+        self.as_of.load((account, time), money::to_minor(balance, scale).unwrap_or_default());
+    }
+
     // Batches.
 
     pub(crate) fn mark(&self) -> Mark {
@@ -233,12 +366,17 @@ impl State {
             self.ids.mark(),
             self.streams.mark(),
             self.records.mark(),
+            self.holds.mark(),
+            self.due.mark(),
+            self.entries.mark(),
+            self.period.mark(),
+            self.as_of.mark(),
         ];
         Mark { head: self.head, undo }
     }
 
     pub(crate) fn rollback(&mut self, mark: &Mark) {
-        let [codes, accounts, currencies, ids, streams, records] = mark.undo;
+        let [codes, accounts, currencies, ids, streams, records, holds, due, entries, period, as_of] = mark.undo;
         self.head = mark.head;
         self.codes.rollback(codes);
         self.accounts.rollback(accounts);
@@ -246,6 +384,11 @@ impl State {
         self.ids.rollback(ids);
         self.streams.rollback(streams);
         self.records.rollback(records);
+        self.holds.rollback(holds);
+        self.due.rollback(due);
+        self.entries.rollback(entries);
+        self.period.rollback(period);
+        self.as_of.rollback(as_of);
     }
 
     /// Makes the batch final and brings the caches back to their bounds.
@@ -256,5 +399,11 @@ impl State {
         self.ids.trim(bounds.ids);
         self.streams.trim(bounds.streams);
         self.records.trim(bounds.ids);
+        self.holds.trim(bounds.ids);
+        self.entries.trim(bounds.ids);
+        self.period.trim(1);
+        // Answers to questions that are seldom asked twice: they would only cost to keep true.
+        self.due.trim(0);
+        self.as_of.trim(0);
     }
 }

@@ -27,6 +27,10 @@ impl<K: Hash + Eq + Clone, V: Clone> Tracked<K, V> {
         self.map.peek(key)
     }
 
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.map.iter().map(|(key, _)| key)
+    }
+
     /// A change that [`Tracked::rollback`] takes back.
     pub(crate) fn set(&mut self, key: K, value: V) {
         let before = self.map.put(key.clone(), value);

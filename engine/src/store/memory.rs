@@ -5,18 +5,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
+use rust_decimal::Decimal;
 use tokio::sync::watch;
 
 use super::{AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Store};
 use crate::draft::Draft;
 use crate::error::Error;
-use crate::event::{Event, Payload};
+use crate::event::{DailyOut, Event, Payload, PostedLeg, kind};
 use crate::fold::{self, Posting};
 use crate::hash::Hash;
 use crate::money::{self, Minor};
 use crate::position::Position;
 use crate::query::Balance;
-use crate::state::{Account, Facts, Head, Need, Outflow, Totals};
+use crate::state::{
+    Account, Facts, Head, Hold, Need, Outflow, PERIOD_STREAM, PeriodMark, PostedEntry, Totals, reversal_stream,
+};
 use std::sync::Arc;
 
 /// A ledger's log in memory; gone with the process.
@@ -74,6 +78,20 @@ impl Store for MemoryStore {
                         loaded.records.push(fold::record(event, &event.payload()?)?);
                     }
                 }
+                Need::Hold(placed) => loaded.holds.extend(log.hold(*placed, at)?),
+                Need::Due(now) => {
+                    let due = log.due(*now, at)?;
+                    loaded.due.push((*now, due.iter().map(|hold| hold.placed).collect()));
+                    loaded.holds.extend(due);
+                }
+                Need::Entry(position) => {
+                    let reversed = log.version(&reversal_stream(*position), at) > 0;
+                    if let Some(legs) = log.legs(*position)? {
+                        loaded.entries.push((*position, PostedEntry { legs, reversed }));
+                    }
+                }
+                Need::Period => loaded.period = Some(log.period(at)?),
+                Need::AsOf(account, time) => loaded.as_of.push(((*account, *time), log.as_of(*account, *time, at))),
             }
         }
         Ok(loaded)
@@ -102,7 +120,7 @@ impl Store for MemoryStore {
         let mut accounts: Vec<_> =
             log.accounts.iter().filter(|facts| facts.code.starts_with(prefix) && facts.id <= at).collect();
         accounts.sort_by(|left, right| (&left.code, &left.currency).cmp(&(&right.code, &right.currency)));
-        Ok(accounts.into_iter().map(|facts| log.account(facts, at).balance(at)).collect())
+        accounts.into_iter().map(|facts| log.account(facts, at).map(|account| account.balance(at))).collect()
     }
 
     async fn announce(&self, head: Position) {
@@ -191,33 +209,91 @@ impl Log {
 
     fn accounts_of(&self, code: &str, at: Position) -> Result<Vec<Account>, Error> {
         let facts = self.accounts.iter().filter(|facts| *facts.code == *code && facts.id <= at);
-        facts.map(|facts| self.with_outflow(self.account(facts, at), at)).collect()
+        facts.map(|facts| self.account(facts, at)).collect()
     }
 
-    fn account(&self, facts: &Arc<Facts>, at: Position) -> Account {
+    fn account(&self, facts: &Arc<Facts>, at: Position) -> Result<Account, Error> {
+        let damaged = |what: &str| Error::Damaged { position: facts.id, what: what.to_owned() };
+        let Some(Payload::AccountOpened(opened)) = self.event(facts.id).map(Event::payload).transpose()? else {
+            return Err(damaged("no event opens the account"));
+        };
+        let mut account = Account::opened(facts.id, &opened).map_err(|_| damaged("a limit has too many digits"))?;
+        if let Some(changed) = self.newest(&Account::stream(facts.id), at)
+            && let Payload::AccountChanged(change) = changed.payload()?
+        {
+            let version = changed.version.unwrap_or_default();
+            account.changed(version, &change.status).map_err(|_| damaged("a limit has too many digits"))?;
+        }
         let first = (facts.id, Position::START, 0);
         let newest = self.postings.range(first..=(facts.id, at, i32::MAX)).next_back();
-        let totals = newest.map_or(Totals::default(), |(_, posting)| posting.totals);
-        Account { facts: Arc::clone(facts), totals, out: None }
-    }
-
-    fn with_outflow(&self, mut account: Account, at: Position) -> Result<Account, Error> {
-        if account.facts.limits.daily_out.is_none() {
-            return Ok(account);
-        }
-        for event in self.events.iter().rev().filter(|event| event.position <= at) {
-            let Payload::EntryPosted(entry) = event.payload()? else { continue };
-            let of_account = |out: &&crate::event::DailyOut| {
-                out.account == *account.facts.code && out.currency == *account.facts.currency
-            };
-            if let Some(out) = entry.out.iter().find(of_account) {
-                let day = event.recorded_at.to_zoned(jiff::tz::TimeZone::UTC).date();
-                let sum = money::to_minor(out.sum, account.facts.scale).unwrap_or_default();
-                account.out = Some(Outflow { day, sum });
-                break;
-            }
+        account.totals = newest.map_or(Totals::default(), |(_, posting)| posting.totals);
+        if account.status.counting {
+            account.out = self.outflow(&account, at)?;
         }
         Ok(account)
+    }
+
+    fn outflow(&self, account: &Account, at: Position) -> Result<Option<Outflow>, Error> {
+        for event in self.events.iter().rev().filter(|event| event.position <= at) {
+            let payload = event.payload()?;
+            let of_account = |out: &&DailyOut| {
+                out.account == *account.facts.code && out.currency == *account.facts.currency
+            };
+            if let Some(out) = payload.outflow().iter().find(of_account) {
+                let sum = money::to_minor(out.sum, account.facts.scale).unwrap_or_default();
+                return Ok(Some(Outflow { day: money::day(event.recorded_at), sum }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn hold(&self, placed: Position, at: Position) -> Result<Option<Hold>, Error> {
+        let Some(event) = self.event(placed).filter(|event| event.position <= at) else { return Ok(None) };
+        let Payload::HoldPlaced(payload) = event.payload()? else { return Ok(None) };
+        let mut hold = Hold::placed(event, &payload);
+        if let Some(newest) = self.newest(&Hold::stream(placed), at) {
+            hold.changed(newest, &newest.payload()?);
+        }
+        Ok(Some(hold))
+    }
+
+    fn due(&self, now: Timestamp, at: Position) -> Result<Vec<Hold>, Error> {
+        let placed = self.events.iter().filter(|event| event.kind == kind::HOLD_PLACED && event.position <= at);
+        let holds = placed.filter_map(|event| self.hold(event.position, at).transpose());
+        let due = |hold: &Hold| hold.end.is_none() && hold.expires_at.is_some_and(|expires_at| expires_at <= now);
+        Ok(holds.collect::<Result<Vec<_>, _>>()?.into_iter().filter(due).collect())
+    }
+
+    fn legs(&self, position: Position) -> Result<Option<Arc<[PostedLeg]>>, Error> {
+        Ok(match self.event(position).map(Event::payload).transpose()? {
+            Some(Payload::EntryPosted(entry)) => Some(entry.legs),
+            Some(Payload::HoldSettled(settled)) => Some(settled.legs),
+            _ => None,
+        })
+    }
+
+    fn period(&self, at: Position) -> Result<PeriodMark, Error> {
+        let Some(event) = self.newest(PERIOD_STREAM, at) else { return Ok(PeriodMark::default()) };
+        let through = match event.payload()? {
+            Payload::PeriodMoved(moved) => moved.through,
+            _ => None,
+        };
+        Ok(PeriodMark { through, version: event.version.unwrap_or_default() })
+    }
+
+    fn as_of(&self, account: Position, time: Timestamp, at: Position) -> Decimal {
+        let postings = self.postings.range((account, Position::START, 0)..=(account, at, i32::MAX));
+        let took_effect = |posting: &&Posting| {
+            self.event(posting.position).is_some_and(|event| event.effective_at <= time)
+        };
+        let counted = postings.map(|(_, posting)| posting).filter(took_effect);
+        counted.map(|posting| money::to_decimal(posting.posted, posting.scale)).sum()
+    }
+
+    /// The newest event of a stream.
+    fn newest(&self, stream: &str, at: Position) -> Option<&Event> {
+        let version = self.version(stream, at);
+        self.streams.get(&(stream.to_owned(), version)).and_then(|index| self.events.get(*index))
     }
 
     fn currency(&self, code: &str, at: Position) -> Result<Option<(u8, Position)>, Error> {

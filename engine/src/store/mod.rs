@@ -6,6 +6,8 @@ pub(crate) mod postgres;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 use crate::draft::Draft;
 use crate::error::Error;
@@ -13,7 +15,7 @@ use crate::event::Event;
 use crate::hash::Hash;
 use crate::position::Position;
 use crate::query::Balance;
-use crate::state::{Account, Head, Need, Record};
+use crate::state::{Account, AccountId, Head, Hold, Need, PeriodMark, PostedEntry, Record};
 
 /// What a ledger needs of the place where its log is kept.
 ///
@@ -70,6 +72,16 @@ pub(crate) struct Loaded {
     pub(crate) streams: Vec<(String, i64)>,
     /// The records at the positions asked for.
     pub(crate) records: Vec<Record>,
+    /// The holds asked for, and those that are due.
+    pub(crate) holds: Vec<Hold>,
+    /// Of every time asked for: the open holds that expire up to then.
+    pub(crate) due: Vec<(Timestamp, Vec<Position>)>,
+    /// The entries at the positions asked for.
+    pub(crate) entries: Vec<(Position, PostedEntry)>,
+    /// Up to where the books are closed, if asked for.
+    pub(crate) period: Option<PeriodMark>,
+    /// Of every account and time asked for: the posted balance, debit minus credit.
+    pub(crate) as_of: Vec<((AccountId, Timestamp), Decimal)>,
 }
 
 /// Why a draft was not appended.
@@ -103,12 +115,12 @@ pub(crate) struct PostingRow {
 /// The columns of a posting that the fold of the log determines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PostingAmounts {
-    pub(crate) posted: rust_decimal::Decimal,
-    pub(crate) pending: rust_decimal::Decimal,
-    pub(crate) debits_posted: rust_decimal::Decimal,
-    pub(crate) credits_posted: rust_decimal::Decimal,
-    pub(crate) debits_pending: rust_decimal::Decimal,
-    pub(crate) credits_pending: rust_decimal::Decimal,
+    pub(crate) posted: Decimal,
+    pub(crate) pending: Decimal,
+    pub(crate) debits_posted: Decimal,
+    pub(crate) credits_posted: Decimal,
+    pub(crate) debits_pending: Decimal,
+    pub(crate) credits_pending: Decimal,
 }
 
 /// The hash at a position of the log.

@@ -1,6 +1,8 @@
--- The accounts of these codes as of a position: what opened them, the running totals of their newest
--- posting, and what that entry says of the day's outflow where the account counts it.
+-- The accounts of these codes as of a position: what opened them, what was changed of them since, the
+-- running totals of their newest posting, and what that day's newest entry says of the outflow where the
+-- account counts it.
 select account.code, account.account_id, opening.data::text as opened,
+    changed.version as changes, changed.status,
     coalesce(newest.debits_posted, 0) as debits_posted, coalesce(newest.credits_posted, 0) as credits_posted,
     coalesce(newest.debits_pending, 0) as debits_pending, coalesce(newest.credits_pending, 0) as credits_pending,
     outflow.outs, outflow.recorded_at
@@ -11,6 +13,11 @@ cross join lateral (
 ) as account
 join {schema}.event as opening on opening.ledger_id = $1 and opening.position = account.account_id
 left join lateral (
+    select version, data ->> 'status' as status from {schema}.event
+    where ledger_id = $1 and stream = 'account:' || account.account_id and position <= $3
+    order by stream desc, version desc limit 1
+) as changed on true
+left join lateral (
     select position, debits_posted, credits_posted, debits_pending, credits_pending from {schema}.posting
     where ledger_id = $1 and account_id = account.account_id and position <= $3
     order by account_id desc, position desc, leg desc limit 1
@@ -18,7 +25,7 @@ left join lateral (
 left join lateral (
     select event.data ->> 'out' as outs, event.recorded_at
     from {schema}.posting join {schema}.event on event.ledger_id = $1 and event.position = posting.position
-    where opening.data -> 'limits' ->> 'daily_out' is not null
+    where (opening.data -> 'limits' ->> 'daily_out' is not null or changed.status::json ->> 'counting' = 'true')
         and posting.ledger_id = $1 and posting.account_id = account.account_id and posting.position <= $3
         and event.recorded_at >= (
             select date_trunc('day', recorded_at, 'UTC') from {schema}.event where ledger_id = $1 and position = $3

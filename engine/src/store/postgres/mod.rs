@@ -2,7 +2,7 @@
 //!
 //! | phase | statement | round trips |
 //! |---|---|---|
-//! | load what the batch touches and the cache lacks | `load_accounts.sql`, `load_events.sql` | 0 to 2 |
+//! | load what the batch touches and the cache lacks | `load_accounts.sql`, `load_events.sql`; seldom `load_due.sql`, `load_as_of.sql` | 0 to 2 |
 //! | append fewer rows than `copy_from_rows` | `append_small.sql` | 1 |
 //! | append more | `BEGIN`, `COPY event`, `COPY account`, `COPY posting`, `COMMIT` | 6 to 8 |
 //! | announce | `pg_notify`, debounced, after the commit | 1, off the path |
@@ -61,6 +61,8 @@ struct Sql {
     balances: String,
     load_accounts: String,
     load_events: String,
+    load_due: String,
+    load_as_of: String,
     append_small: String,
     copy_event: String,
     copy_account: String,
@@ -91,6 +93,8 @@ impl Sql {
             balances: fill(include_str!("balances.sql")),
             load_accounts: fill(include_str!("load_accounts.sql")),
             load_events: fill(include_str!("load_events.sql")),
+            load_due: fill(include_str!("load_due.sql")),
+            load_as_of: fill(include_str!("load_as_of.sql")),
             append_small: fill(include_str!("append_small.sql")),
             copy_event: fill(
                 "copy {schema}.event (ledger_id, position, id, stream, version, kind, schema, data, meta, \
