@@ -84,9 +84,11 @@ pub(crate) async fn connect(uri: &str, database: &str) -> Result<MongoStore, Fai
     MongoStore::connect_with(uri, database, settings).await.map_err(|error| match error.kind {
         // The server was not even asked.
         StoreErrorKind::Refused(0) => Failure::usage(format!(
-            "the URI of --mongodb-uri or MONGODB_URI cannot be used: {error}; write mongodb://user:password@host:port"
+            "the URI of --mongodb-uri or MONGODB_URI cannot be used: {error}; write mongodb://user@host:port"
         )),
-        _ => unavailable(&error),
+        _ => Failure::infrastructure(format!(
+            "MongoDB is not available: {error}; start the server, or correct --mongodb-uri or MONGODB_URI"
+        )),
     })
 }
 

@@ -43,5 +43,5 @@ fn print(models: &Models, report: &RunReport) -> Result<(), Failure> {
         let halt = model.halt.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         [model.projection.to_owned(), model.position.to_string(), halt]
     });
-    output::table(&["read model", "#position", "stopped by itself"], rows)
+    output::text_table(&["read model", "#position", "stopped by itself"], rows)
 }
