@@ -14,6 +14,9 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// How wide a table with sentences is where there is no terminal, in characters.
 const TEXT_COLUMNS: u16 = 120;
 
+/// A terminal that is narrower than this has no size that it tells.
+const TEXT_COLUMNS_MIN: u16 = 40;
+
 /// One line below the header, and no others: rows stay one line each, for `grep` and `sort`.
 const STYLE: TableStyle = TableStyle::new()
     .header_lines(ContentLineStyle::none())
@@ -60,7 +63,7 @@ where
 {
     let mut table = build(columns, rows);
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    if table.width().is_none() {
+    if table.width().is_none_or(|width| width < TEXT_COLUMNS_MIN) {
         table.set_width(TEXT_COLUMNS);
     }
     print_table(&table)

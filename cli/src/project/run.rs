@@ -16,6 +16,7 @@ pub(super) async fn run(models: &Models, until_caught_up: bool, shutdown: &Shutd
     } else {
         projector.run(shutdown.token()).await
     };
+    models.watch.clear();
     let (report, trouble) = match ended {
         Ok(report) => (report, None),
         Err(error) => match error {

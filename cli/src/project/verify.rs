@@ -35,6 +35,7 @@ pub(super) async fn verify(models: &Models, shutdown: &Shutdown) -> Result<Exit,
             }
         }
     }
+    models.watch.clear();
     if models.json {
         output::json(&reports)?;
     } else {
