@@ -44,10 +44,10 @@ pub(crate) struct Global {
     /// The ledger
     #[arg(long, global = true, env = "POSTFOLD_LEDGER", value_name = "NAME", help_heading = GLOBAL)]
     pub(crate) ledger: Option<String>,
-    /// PostgreSQL, which holds the log: `postgres://user:password@host:port/database`
+    /// PostgreSQL, which holds the log: `postgres://user@host:port/database`
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", help_heading = GLOBAL)]
     pub(crate) database_url: Option<String>,
-    /// MongoDB, which holds the read models: `mongodb://user:password@host:port`
+    /// MongoDB, which holds the read models: `mongodb://user@host:port`
     #[arg(long, global = true, env = "MONGODB_URI", hide_env_values = true, value_name = "URI", help_heading = GLOBAL)]
     pub(crate) mongodb_uri: Option<String>,
     /// The PostgreSQL schema of the log
@@ -66,6 +66,10 @@ pub(crate) enum Command {
     /// Create the schema and the ledger; what is there already stays as it is
     Init(Init),
     /// Apply commands: JSON Lines in, one outcome a line out, in the same order
+    ///
+    /// A command is one JSON object a line; blank lines are skipped. A line that cannot be read is
+    /// answered `invalid`, and the next one is applied. Running a file again is safe for every command
+    /// that has an id: what was done before is answered with `"duplicate": true`.
     Apply(Apply),
     /// Show the balance of one account
     Balance(Balance),
@@ -95,13 +99,7 @@ pub(crate) struct Init {
     pub(crate) roles: bool,
 }
 
-/// Applies commands in order and prints their outcomes as JSON Lines.
-///
-/// A command is one JSON object a line; blank lines are skipped. A line that cannot be read is
-/// answered `invalid`, and the next one is applied. Running a file again is safe for every command
-/// that has an id: what was done before is answered with `"duplicate": true`.
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Apply {
     /// The commands; `-` or nothing is standard input
     #[arg(value_name = "FILE")]
@@ -191,6 +189,7 @@ pub(crate) struct ProjectRun {
 }
 
 #[derive(Args)]
+#[command(override_usage = "postfold project rebuild <--all | --only <NAME>...>")]
 #[group(required = true, multiple = false)]
 pub(crate) struct ProjectRebuild {
     /// Every read model

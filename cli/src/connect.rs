@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use postfold::{Ledger, Log, ManualClock, PostgresSettings};
+use postfold::{Error, Ledger, Log, ManualClock, PostgresSettings};
 
 use crate::args::Global;
 use crate::exit::Failure;
 
 /// How long a person is left waiting for a server that does not answer.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What to do about a PostgreSQL that does not answer.
+pub(crate) const WAY_OUT: &str = "start the server, or correct --database-url or DATABASE_URL";
 
 /// What stands before a PostgreSQL URL.
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -26,7 +29,7 @@ impl Global {
         let url = given(self.database_url.as_ref()).ok_or_else(|| {
             Failure::usage(
                 "which PostgreSQL? Give its URL with --database-url or in DATABASE_URL: \
-                 postgres://user:password@host:port/database",
+                 postgres://user@host:port/database",
             )
         })?;
         if SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
@@ -35,16 +38,14 @@ impl Global {
         // Not repeated: it may hold a password in a form that cannot be told apart.
         Err(Failure::usage(
             "the URL of --database-url or DATABASE_URL is not one of PostgreSQL: \
-             postgres://user:password@host:port/database",
+             postgres://user@host:port/database",
         ))
     }
 
     /// Where the read models are.
     pub(crate) fn mongodb_uri(&self) -> Result<&str, Failure> {
         given(self.mongodb_uri.as_ref()).ok_or_else(|| {
-            Failure::usage(
-                "which MongoDB? Give its URI with --mongodb-uri or in MONGODB_URI: mongodb://user:password@host:port",
-            )
+            Failure::usage("which MongoDB? Give its URI with --mongodb-uri or in MONGODB_URI: mongodb://user@host:port")
         })
     }
 
@@ -77,8 +78,11 @@ impl Global {
     pub(crate) async fn reach(&self) -> Result<&str, Failure> {
         self.ledger()?;
         let url = self.database_url()?;
-        postfold::reach(url, &self.postgres()).await?;
-        Ok(url)
+        match postfold::reach(url, &self.postgres()).await {
+            Ok(()) => Ok(url),
+            Err(error @ Error::Unavailable(_)) => Err(Failure::infrastructure(format!("{error}; {WAY_OUT}"))),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

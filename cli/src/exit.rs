@@ -81,7 +81,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            Error::Name { .. } => Self::usage(message),
+            Error::Name { .. } | Error::Url(_) => Self::usage(message),
             Error::SeveralCurrencies { account, currencies } => {
                 let currencies = currencies.join(", ");
                 Self::usage(format!("{account} is open in {currencies}: say which with --currency"))

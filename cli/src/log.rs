@@ -79,7 +79,7 @@ fn print(report: &Report, noted: bool, took: &str) -> Result<(), Failure> {
         .problems
         .iter()
         .map(|problem| [problem.position.to_string(), problem.column.clone(), problem.message.clone()]);
-    output::table(&["#position", "column", "problem"], rows)?;
+    output::text_table(&["#position", "column", "problem"], rows)?;
     let shown = match report.problems_total.saturating_sub(report.problems.len()) {
         0 => String::new(),
         more => format!(", {} not shown", output::count(more)),

@@ -11,6 +11,12 @@ use crate::exit::Failure;
 /// How much is gathered before it is written.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// How wide a table with sentences is where there is no terminal, in characters.
+const TEXT_COLUMNS: u16 = 120;
+
+/// A terminal that is narrower than this has no size that it tells.
+const TEXT_COLUMNS_MIN: u16 = 40;
+
 /// One line below the header, and no others: rows stay one line each, for `grep` and `sort`.
 const STYLE: TableStyle = TableStyle::new()
     .header_lines(ContentLineStyle::none())
@@ -46,6 +52,28 @@ where
     Row: IntoIterator<Item = Cell>,
     Cell: AsRef<str>,
 {
+    print_table(&build(columns, rows))
+}
+
+/// Prints a table whose last column holds sentences: they are broken to the width of the terminal.
+pub(crate) fn text_table<Row, Cell>(columns: &[&str], rows: impl IntoIterator<Item = Row>) -> Result<(), Failure>
+where
+    Row: IntoIterator<Item = Cell>,
+    Cell: AsRef<str>,
+{
+    let mut table = build(columns, rows);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    if table.width().is_none_or(|width| width < TEXT_COLUMNS_MIN) {
+        table.set_width(TEXT_COLUMNS);
+    }
+    print_table(&table)
+}
+
+fn build<Row, Cell>(columns: &[&str], rows: impl IntoIterator<Item = Row>) -> Table
+where
+    Row: IntoIterator<Item = Cell>,
+    Cell: AsRef<str>,
+{
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|column| column.trim_start_matches('#')));
@@ -57,7 +85,13 @@ where
             numbers.set_cell_alignment(CellAlignment::Right);
         }
     }
-    print(&format!("{table}\n"))
+    table
+}
+
+fn print_table(table: &Table) -> Result<(), Failure> {
+    let text = table.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    print(&format!("{}\n", lines.join("\n")))
 }
 
 /// The text without characters that a terminal would obey: what others wrote into a ledger must not

@@ -103,7 +103,7 @@ impl Progress {
         if let Some(percent) = step.percent() {
             text = format!("{text}, {percent} %");
         }
-        text = format!("{text}, {}/s", count(rate(step.count, elapsed)));
+        text = format!("{text}, {}", rate(step.count, elapsed));
         match to_go(step, elapsed) {
             Some(left) => format!("{text}, {} to go", seconds(left)),
             None => text,
@@ -114,7 +114,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+            terminal::hide(bar);
         }
     }
 }
@@ -127,10 +127,11 @@ fn bar() -> ProgressBar {
     bar
 }
 
-/// How many a second.
-pub(crate) fn rate(done: u64, elapsed: Duration) -> u64 {
+/// How many a second: `8,000/s`, `0.4/s`.
+pub(crate) fn rate(done: u64, elapsed: Duration) -> String {
     let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
-    done.saturating_mul(1000) / milliseconds
+    let tenths = done.saturating_mul(10_000) / milliseconds;
+    if tenths < 100 { format!("{}.{}/s", tenths / 10, tenths % 10) } else { format!("{}/s", count(tenths / 10)) }
 }
 
 /// How long the rest takes if it goes on like this.
@@ -170,7 +171,8 @@ mod tests {
         for step in [Step::of(0, 400), Step::of(400, 400), Step::of(400, 0)] {
             assert_eq!(to_go(step, elapsed), None, "{step:?}");
         }
-        assert_eq!(rate(100, elapsed), 50);
-        assert_eq!(rate(5, Duration::ZERO), 5_000);
+        let rates = [1, 19, 100, 5_000].map(|done| rate(done, elapsed));
+        assert_eq!(rates, ["0.5/s", "9.5/s", "50/s", "2,500/s"]);
+        assert_eq!(rate(5, Duration::ZERO), "5,000/s");
     }
 }

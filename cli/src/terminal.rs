@@ -24,6 +24,12 @@ pub(crate) fn show(bar: ProgressBar) -> ProgressBar {
     BARS.add(bar)
 }
 
+/// Takes a bar off the screen.
+pub(crate) fn hide(bar: &ProgressBar) {
+    bar.finish_and_clear();
+    BARS.remove(bar);
+}
+
 /// Says something to the user.
 pub(crate) fn say(message: impl Display) {
     write(&format!("postfold: {}\n", secret::hide(&message.to_string())));

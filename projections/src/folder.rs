@@ -8,7 +8,7 @@ use bson::raw::{RawDocument, RawDocumentBuf};
 
 use crate::event::ReadEvent;
 use crate::projection::{Change, FoldError, Index, Projection};
-use crate::store::RESERVED_FIELDS;
+use crate::store::{DOCUMENT_BYTES_MAX, RESERVED_FIELDS};
 
 /// A document of some projection; cheap to clone, so that a cache and a batch can share it.
 pub(crate) type State = Arc<dyn Any + Send + Sync>;
@@ -68,6 +68,9 @@ impl<P: Projection> Folder for Typed<P> {
     fn encode(&self, state: &State) -> Result<RawDocumentBuf, FoldError> {
         let document = bson::serialize_to_raw_document_buf(typed::<P>(state)?)
             .map_err(|error| FoldError::new(format!("the document does not go into BSON: {error}")))?;
+        if document.as_bytes().len() > DOCUMENT_BYTES_MAX {
+            return Err(FoldError::new(format!("the document is larger than {DOCUMENT_BYTES_MAX} bytes")));
+        }
         for element in &document {
             let (name, _) = element.map_err(|error| FoldError::new(error.to_string()))?;
             if RESERVED_FIELDS.contains(&name.as_str()) {

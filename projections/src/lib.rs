@@ -54,7 +54,7 @@ pub use rebuild::{RebuildError, RebuildReport};
 pub use settings::Settings;
 pub use status::{State, Status, StatusError};
 pub use store::{
-    CHECKPOINTS, Collection, Guard, Mark, MemoryStore, MongoSettings, MongoStore, RESERVED_FIELDS, Refused, Row, Store,
-    StoreError, StoreErrorKind, Written, database_name,
+    CHECKPOINTS, Collection, DOCUMENT_BYTES_MAX, Guard, Mark, MemoryStore, MongoSettings, MongoStore, RESERVED_FIELDS,
+    Refused, Row, Store, StoreError, StoreErrorKind, Written, database_name,
 };
 pub use verify::{Difference, Verification, VerifyError, Wrong};

@@ -186,10 +186,10 @@ impl Report {
         let took = self.progress.elapsed();
         let ok = printed.answered.saturating_sub(printed.refused);
         let mut text = format!(
-            "{} answered in {} ({}/s): {} ok",
+            "{} answered in {} ({}): {} ok",
             counted(printed.answered, "command"),
             seconds(took),
-            count(rate(printed.answered, took)),
+            rate(printed.answered, took),
             count(ok),
         );
         if printed.duplicates > 0 {

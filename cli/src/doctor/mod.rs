@@ -91,7 +91,7 @@ async fn look_at_read_models(global: &Global) -> Vec<Check> {
 
 fn print(checks: &[Check]) -> Result<(), Failure> {
     let rows = checks.iter().map(|check| [check.name.to_owned(), output::word(&check.state), check.found.clone()]);
-    output::table(&["check", "state", "found"], rows)?;
+    output::text_table(&["check", "state", "found"], rows)?;
     for check in checks {
         if let Some(mend) = &check.mend {
             output::print(&format!("{} ({}): {mend}\n", check.name, output::word(&check.state)))?;

@@ -5,7 +5,7 @@ use postfold_projections::database_name;
 use super::Check;
 use crate::args::Global;
 use crate::connect::given;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::project;
 
 /// The oldest MongoDB that will do.
@@ -16,18 +16,8 @@ pub(super) async fn look(global: &Global, uri: &str) -> Vec<Check> {
     let database = database_name(given(global.ledger.as_ref()).unwrap_or("postfold"));
     let store = match project::connect(uri, &database).await {
         Ok(store) => store,
-        Err(failure) => {
-            let found = failure.message.unwrap_or_default();
-            let check = match failure.exit {
-                Exit::Usage => Check::problem("MongoDB", found, "correct --mongodb-uri or MONGODB_URI"),
-                _ => Check::unreachable(
-                    "MongoDB",
-                    found,
-                    "start the server, or correct --mongodb-uri or MONGODB_URI; the log does not need it",
-                ),
-            };
-            return vec![check];
-        }
+        Err(failure) if failure.exit == Exit::Usage => return vec![unusable(failure, Check::problem)],
+        Err(failure) => return vec![unusable(failure, Check::unreachable)],
     };
     let mut checks = vec![Check::ok("MongoDB", "answers")];
     checks.push(match store.server_version().await {
@@ -41,6 +31,11 @@ pub(super) async fn look(global: &Global, uri: &str) -> Vec<Check> {
     });
     store.shutdown().await;
     checks
+}
+
+fn unusable(failure: Failure, check: impl Fn(&'static str, String, &'static str) -> Check) -> Check {
+    let found = failure.message.unwrap_or_default();
+    check("MongoDB", found, "until then there are no read models; the log does not need them")
 }
 
 fn major(version: &str) -> Option<u32> {

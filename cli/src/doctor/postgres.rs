@@ -7,7 +7,7 @@ use postfold::{Error, Examination, Log, SchemaFacts};
 
 use super::Check;
 use crate::args::Global;
-use crate::connect::given;
+use crate::connect::{WAY_OUT, given};
 
 /// Clocks that are further apart than this are worth a warning.
 const CLOCKS_APART_MAX: SignedDuration = SignedDuration::from_secs(1);
@@ -23,9 +23,11 @@ pub(super) async fn look(global: &Global, url: &str) -> Vec<Check> {
         Err(error @ Error::Name { .. }) => {
             return vec![Check::problem("schema", error.to_string(), "give another name with --schema")];
         }
+        Err(error @ Error::Url(_)) => {
+            return vec![Check::problem("PostgreSQL", error.to_string(), "correct --database-url or DATABASE_URL")];
+        }
         Err(error) => {
-            let mend = "start the server, or correct --database-url or DATABASE_URL";
-            return vec![Check::unreachable("PostgreSQL", error.to_string(), mend)];
+            return vec![Check::unreachable("PostgreSQL", error.to_string(), WAY_OUT)];
         }
     };
     let mut checks = server(&facts);
@@ -35,7 +37,7 @@ pub(super) async fn look(global: &Global, url: &str) -> Vec<Check> {
             checks.push(ledger(global, url).await);
         }
         Err(trouble) => {
-            checks.push(Check::problem("schema", trouble.0.clone(), "`postfold init` sets up what is missing"))
+            checks.push(Check::problem("schema", trouble.0.clone(), "`postfold init` sets up what is missing"));
         }
     }
     checks

@@ -6,6 +6,8 @@ mod status;
 mod verify;
 mod watch;
 
+use std::sync::Arc;
+
 use postfold_projections::models::{Balances, Changelogs, Preferences};
 use postfold_projections::{
     MongoSettings, MongoStore, Projection, Projector, StoreError, StoreErrorKind, database_name,
@@ -49,6 +51,7 @@ pub(crate) async fn project(global: &Global, command: Project, shutdown: &Shutdo
 struct Models {
     projector: Projector,
     store: MongoStore,
+    watch: Arc<Watch>,
     json: bool,
 }
 
@@ -58,8 +61,9 @@ impl Models {
         let uri = global.mongodb_uri()?;
         let log = global.open_log().await?;
         let store = connect(uri, &database_name(global.ledger()?)).await?;
-        let watch = Watch::default();
-        let mut projector = Projector::new(log, store.clone()).on_progress(move |progress| watch.tell(progress));
+        let watch = Arc::new(Watch::default());
+        let told = Arc::clone(&watch);
+        let mut projector = Projector::new(log, store.clone()).on_progress(move |progress| told.tell(progress));
         let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
         if wanted(<Balances as Projection>::NAME) {
             projector = projector.with(Balances);
@@ -70,7 +74,7 @@ impl Models {
         if wanted(<Preferences as Projection>::NAME) {
             projector = projector.with(Preferences);
         }
-        Ok(Self { projector, store, json: global.json })
+        Ok(Self { projector, store, watch, json: global.json })
     }
 
     async fn close(self) {
@@ -84,9 +88,11 @@ pub(crate) async fn connect(uri: &str, database: &str) -> Result<MongoStore, Fai
     MongoStore::connect_with(uri, database, settings).await.map_err(|error| match error.kind {
         // The server was not even asked.
         StoreErrorKind::Refused(0) => Failure::usage(format!(
-            "the URI of --mongodb-uri or MONGODB_URI cannot be used: {error}; write mongodb://user:password@host:port"
+            "the URI of --mongodb-uri or MONGODB_URI cannot be used: {error}; write mongodb://user@host:port"
         )),
-        _ => unavailable(&error),
+        _ => Failure::infrastructure(format!(
+            "MongoDB is not available: {error}; start the server, or correct --mongodb-uri or MONGODB_URI"
+        )),
     })
 }
 

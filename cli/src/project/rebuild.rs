@@ -28,6 +28,7 @@ pub(super) async fn rebuild(models: &Models, shutdown: &Shutdown) -> Result<Exit
             }
         }
     }
+    models.watch.clear();
     if models.json {
         output::json(&reports)?;
     } else if !reports.is_empty() {

@@ -16,6 +16,7 @@ pub(super) async fn run(models: &Models, until_caught_up: bool, shutdown: &Shutd
     } else {
         projector.run(shutdown.token()).await
     };
+    models.watch.clear();
     let (report, trouble) = match ended {
         Ok(report) => (report, None),
         Err(error) => match error {
@@ -43,5 +44,5 @@ fn print(models: &Models, report: &RunReport) -> Result<(), Failure> {
         let halt = model.halt.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         [model.projection.to_owned(), model.position.to_string(), halt]
     });
-    output::table(&["read model", "#position", "stopped by itself"], rows)
+    output::text_table(&["read model", "#position", "stopped by itself"], rows)
 }

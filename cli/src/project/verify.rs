@@ -35,6 +35,7 @@ pub(super) async fn verify(models: &Models, shutdown: &Shutdown) -> Result<Exit,
             }
         }
     }
+    models.watch.clear();
     if models.json {
         output::json(&reports)?;
     } else {
@@ -56,7 +57,7 @@ fn print(report: &Verification) -> Result<(), Failure> {
         return output::print(&format!("{what}: all as they must be\n"));
     }
     let rows = report.differences.iter().map(|difference| [difference.key.clone(), wrong(&difference.what)]);
-    output::table(&["document", "what is wrong"], rows)?;
+    output::text_table(&["document", "what is wrong"], rows)?;
     let way_out = format!("`postfold project rebuild --only {}` builds it anew", report.projection);
     output::print(&format!("{what}: {} differ; {way_out}\n", count(report.different)))
 }

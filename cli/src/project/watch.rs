@@ -36,6 +36,11 @@ impl Watch {
             shown.progress.at(Step::of(count, total));
         }
     }
+
+    /// Takes the bars away, to make room for what was found.
+    pub(super) fn clear(&self) {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 const fn doing(phase: Phase) -> &'static str {

@@ -29,6 +29,10 @@ use crate::projection::Index;
 /// The fields at the top of a document that belong to the projector.
 pub const RESERVED_FIELDS: [&str; 4] = ["_id", "g", "p", "dead"];
 
+/// Bytes that a projection's document may take: a little less than the 16 MiB that MongoDB allows, since
+/// a compatible server allows a whole command no more than that.
+pub const DOCUMENT_BYTES_MAX: usize = 16_000_000;
+
 /// The collection that holds one [`Checkpoint`] per projection.
 pub const CHECKPOINTS: &str = "postfold_checkpoints";
 

@@ -25,8 +25,8 @@ pub(crate) enum Fault {
 
 /// One process's way to the store: its writes are counted, and at one of them the fault strikes.
 #[derive(Clone)]
-pub(crate) struct Faulty {
-    inner: MemoryStore,
+pub(crate) struct Faulty<S = MemoryStore> {
+    inner: S,
     at: usize,
     only: Option<&'static str>,
     fault: Arc<Mutex<Option<Fault>>>,
@@ -36,9 +36,9 @@ pub(crate) struct Faulty {
     pub(crate) life: CancellationToken,
 }
 
-impl Faulty {
+impl<S: Store + Clone> Faulty<S> {
     /// The fault strikes at the write of this number, from 0.
-    pub(crate) fn at(inner: &MemoryStore, at: usize, fault: Fault) -> Self {
+    pub(crate) fn at(inner: &S, at: usize, fault: Fault) -> Self {
         Self {
             inner: inner.clone(),
             at,
@@ -60,7 +60,9 @@ impl Faulty {
     pub(crate) fn struck(&self) -> bool {
         self.fault.lock().unwrap().is_none()
     }
+}
 
+impl<S> Faulty<S> {
     fn die<T>(&self) -> Result<T, StoreError> {
         self.dead.store(true, Ordering::SeqCst);
         self.life.cancel();
@@ -111,7 +113,7 @@ impl Faulty {
 }
 
 #[async_trait]
-impl Store for Faulty {
+impl<S: Store> Store for Faulty<S> {
     async fn ping(&self) -> Result<(), StoreError> {
         self.read(self.inner.ping()).await
     }

@@ -10,6 +10,7 @@ mod faults;
 mod following;
 mod halts;
 mod models;
+mod mongodb;
 mod notes;
 mod rebuild;
 mod take_over;
