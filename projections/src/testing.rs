@@ -73,7 +73,7 @@ impl EventLog {
         let leg =
             |account: &str, amount| PostedLeg { account: account.to_owned(), currency: currency.to_owned(), amount };
         let legs = vec![leg(debit, SideAmount::Debit(amount)), leg(credit, SideAmount::Credit(amount))];
-        self.post_entry(&EntryPosted { legs, text: None, amount: None, out: Vec::new() })
+        self.post_entry(&EntryPosted::new(legs))
     }
 
     /// An entry was posted.

@@ -146,11 +146,9 @@ pub fn books_balance(balances: &[Balance]) -> Result<(), Broken> {
 pub fn balances_are_the_fold(events: &[Event], balances: &[Balance]) -> Result<(), Broken> {
     let mut folded: BTreeMap<(String, String), Decimal> = BTreeMap::new();
     for event in events {
-        let Payload::EntryPosted(entry) = event.payload().map_err(Error::from)? else { continue };
-        for leg in entry.legs {
-            let amount = leg.amount.amount();
-            let debit = if leg.amount.side() == Side::Debit { amount } else { -amount };
-            *folded.entry((leg.account, leg.currency)).or_default() += debit;
+        for moved in event.payload().map_err(Error::from)?.movements() {
+            let debit = if moved.leg.amount.side() == Side::Debit { moved.posted } else { -moved.posted };
+            *folded.entry((moved.leg.account.clone(), moved.leg.currency.clone())).or_default() += debit;
         }
     }
     for balance in balances {

@@ -13,13 +13,13 @@ use crate::state::{IdUse, State, Totals, reversal_stream};
 pub(super) fn post(state: &State, post: &Post, asked: Asked<'_>) -> Result<Decision, Stop> {
     let legs = legs::named(state, &post.legs)?;
     check(state, &legs, asked)?;
-    write(&legs, asked, EntryPosted { text: post.text.clone(), ..empty() })
+    write(&legs, asked, EntryPosted { text: post.text.clone(), ..EntryPosted::new([]) })
 }
 
 pub(super) fn transfer(state: &State, transfer: &TransferMoney, asked: Asked<'_>) -> Result<Decision, Stop> {
     let mut legs = legs::between(state, transfer.amount, &transfer.route, transfer.currency.as_deref())?;
     check(state, &legs, asked)?;
-    let mut entry = EntryPosted { text: transfer.text.clone(), ..empty() };
+    let mut entry = EntryPosted { text: transfer.text.clone(), ..EntryPosted::new([]) };
     if transfer.up_to {
         let amount = limits::up_to(&legs::effects(&legs), legs[0].amount())?;
         entry.amount = Some(legs[0].account.decimal(amount));
@@ -39,7 +39,7 @@ pub(super) fn reverse(state: &State, reverse: &ReverseEntry, asked: Asked<'_>) -
     }
     legs::check_period(state, asked.effective_at())?;
     legs::check_overflow(&legs, Totals::post)?;
-    let reversal = EntryPosted { reverses: Some(reverse.entry.clone()), reason: reverse.reason.clone(), ..empty() };
+    let reversal = EntryPosted { reverses: Some(reverse.entry.clone()), reason: reverse.reason.clone(), ..EntryPosted::new([]) };
     let mut event = event(&legs, asked, reversal)?;
     event.stream = Some((reversal_stream(position), 1));
     Ok(Decision::Write(event))
@@ -79,8 +79,4 @@ fn event(legs: &[Leg<'_>], asked: Asked<'_>, mut entry: EntryPosted) -> Result<N
     entry.out = limits::check(&legs::effects(legs), asked.recorded_at)?;
     entry.legs = legs.iter().map(Leg::posted).collect::<Arc<[PostedLeg]>>();
     NewEvent::new(kind::ENTRY_POSTED, &entry, Payload::EntryPosted(entry.clone()))
-}
-
-fn empty() -> EntryPosted {
-    EntryPosted { legs: Arc::from([]), text: None, reverses: None, reason: None, amount: None, out: Vec::new() }
 }

@@ -207,6 +207,13 @@ pub struct EntryPosted {
     pub out: Vec<DailyOut>,
 }
 
+impl EntryPosted {
+    /// An entry of these legs, and nothing besides.
+    pub fn new(legs: impl Into<Arc<[PostedLeg]>>) -> Self {
+        Self { legs: legs.into(), text: None, reverses: None, reason: None, amount: None, out: Vec::new() }
+    }
+}
+
 /// Data of `hold.placed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldPlaced {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use postfold::event::{AccountOpened, EntryPosted, Payload, SideAmount};
+use postfold::event::{AccountOpened, Payload, PostedLeg};
 use postfold::{AccountType, Position, Side};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -101,23 +101,19 @@ impl Projection for Balances {
     fn keys(event: &ReadEvent) -> Result<Keys, FoldError> {
         Ok(match event.payload()? {
             Payload::AccountOpened(opened) => Keys::one(Self::key(&opened.account, &opened.currency)),
-            Payload::EntryPosted(entry) => {
-                entry.legs.iter().map(|leg| Self::key(&leg.account, &leg.currency)).collect()
-            }
-            Payload::CurrencyRegistered(_) | Payload::BatchCommitted(_) | Payload::EntityChanged => Keys::none(),
+            payload => payload.movements().map(|moved| Self::key(&moved.leg.account, &moved.leg.currency)).collect(),
         })
     }
 
     fn fold(document: Option<&Balance>, key: &str, event: &ReadEvent) -> Result<Change<Balance>, FoldError> {
         match event.payload()? {
             Payload::AccountOpened(opened) => Ok(Change::Put(open(opened, event.recorded_at))),
-            Payload::EntryPosted(entry) => {
+            payload => {
                 let before =
                     document.ok_or_else(|| FoldError::new("the entry names an account that was never opened"))?;
                 debug_assert_eq!(Self::key(&before.account, &before.currency), key);
-                post(before.clone(), entry, event).map(Change::Put)
+                moved(before.clone(), payload, event).map(Change::Put)
             }
-            Payload::CurrencyRegistered(_) | Payload::BatchCommitted(_) | Payload::EntityChanged => Ok(Change::Keep),
         }
     }
 }
@@ -141,19 +137,22 @@ fn open(opened: &AccountOpened, recorded_at: Timestamp) -> Balance {
     }
 }
 
-fn post(mut balance: Balance, entry: &EntryPosted, event: &ReadEvent) -> Result<Balance, FoldError> {
-    let legs = entry.legs.iter().filter(|leg| *leg.account == *balance.account && *leg.currency == *balance.currency);
-    for leg in legs {
-        balance.posted = add(balance.posted, on_side(balance.normal, leg.amount))?;
+fn moved(mut balance: Balance, payload: &Payload, event: &ReadEvent) -> Result<Balance, FoldError> {
+    let of_account = |leg: &PostedLeg| *leg.account == *balance.account && *leg.currency == *balance.currency;
+    let movements: Vec<_> = payload.movements().filter(|moved| of_account(moved.leg)).collect();
+    for moved in movements {
+        if moved.leg.amount.side() == balance.normal {
+            balance.posted = add(balance.posted, moved.posted)?;
+            balance.pending_in = add(balance.pending_in, moved.pending)?;
+        } else {
+            balance.posted = add(balance.posted, -moved.posted)?;
+            balance.pending_out = add(balance.pending_out, moved.pending)?;
+        }
     }
     balance.available = add(balance.posted, -balance.pending_out)?;
     balance.moved =
         Some(Moved { position: event.position, effective_at: event.effective_at, recorded_at: event.recorded_at });
     Ok(balance)
-}
-
-fn on_side(normal: Side, amount: SideAmount) -> Decimal {
-    if amount.side() == normal { amount.amount() } else { -amount.amount() }
 }
 
 fn add(one: Decimal, other: Decimal) -> Result<Decimal, FoldError> {

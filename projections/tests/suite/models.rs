@@ -71,11 +71,42 @@ fn an_account_that_an_entry_names_twice_is_moved_by_both_legs() {
             log.open_account("b", "EUR", AccountType::Asset);
             log.open_account("a", "USD", AccountType::Asset);
         })
-        .when(|log| drop(log.post_entry(&EntryPosted { legs, text: None, amount: None, out: vec![] })))
+        .when(|log| drop(log.post_entry(&EntryPosted::new(legs))))
         .then_touches(&["a|EUR", "b|EUR"])
         .then("a|EUR", |a| assert_eq!(a.posted, eur("3.00")))
         .then("b|EUR", |b| assert_eq!(b.posted, eur("-3.00")))
         .then("a|USD", |a| assert_eq!(a.posted, Decimal::ZERO));
+}
+
+#[test]
+fn a_hold_is_pending_until_it_is_settled_or_released() {
+    let meta = r#"{"fingerprint":""}"#;
+    let leg = |account: &str, side: &str, amount: &str| {
+        format!(r#"{{"account":"{account}","currency":"EUR","{side}":"{amount}"}}"#)
+    };
+    let legs = |amount: &str| format!("[{},{}]", leg("wallet", "debit", amount), leg("shop", "credit", amount));
+    Scenario::<Balances>::new()
+        .given(|log| {
+            log.open_account("wallet", "EUR", AccountType::Liability);
+            log.open_account("shop", "EUR", AccountType::Liability);
+            log.append_with(None, "hold.placed", &format!(r#"{{"legs":{}}}"#, legs("60.00")), meta);
+        })
+        .then("wallet|EUR", |wallet| {
+            assert_eq!((wallet.posted, wallet.pending_out, wallet.available), (eur("0.00"), eur("60.00"), eur("-60.00")));
+        })
+        .then("shop|EUR", |shop| {
+            assert_eq!((shop.posted, shop.pending_in, shop.available), (eur("0.00"), eur("60.00"), eur("0.00")));
+        })
+        .when(|log| {
+            let settled = format!(r#"{{"hold":"h","placed":3,"legs":{},"released":{}}}"#, legs("25.00"), legs("35.00"));
+            log.append_with(Some("hold:3"), "hold.settled", &settled, meta);
+        })
+        .then("wallet|EUR", |wallet| {
+            assert_eq!((wallet.posted, wallet.pending_out, wallet.available), (eur("-25.00"), eur("0.00"), eur("-25.00")));
+        })
+        .then("shop|EUR", |shop| {
+            assert_eq!((shop.posted, shop.pending_in, shop.available), (eur("25.00"), eur("0.00"), eur("25.00")));
+        });
 }
 
 #[test]
