@@ -2,7 +2,7 @@
 //!
 //! What is here panics where a test should fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,9 +30,15 @@ use crate::projection::{Change, FoldError, Projection};
 #[derive(Clone, Debug)]
 pub struct EventLog {
     ledger: Arc<str>,
-    events: Arc<Mutex<Vec<Event>>>,
+    written: Arc<Mutex<Written>>,
     length: Arc<watch::Sender<usize>>,
     pages: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    events: Vec<Event>,
+    versions: HashMap<String, i64>,
 }
 
 /// When the event at position 0 would have been recorded: 2026-01-01T00:00:00Z.
@@ -43,7 +49,7 @@ impl EventLog {
     pub fn new(ledger: &str) -> Self {
         Self {
             ledger: ledger.into(),
-            events: Arc::default(),
+            written: Arc::default(),
             length: Arc::new(watch::Sender::new(0)),
             pages: Arc::default(),
         }
@@ -93,12 +99,14 @@ impl EventLog {
     ///
     /// When `data` or `meta` is no JSON.
     pub fn append_with(&self, stream: Option<&str>, kind: &str, data: &str, meta: &str) -> Event {
-        let mut events = self.lock();
+        let mut written = self.lock();
+        let Written { events, versions } = &mut *written;
         let position = events.last().map_or(Position::START, |last| last.position).next();
         let recorded_at = at(position);
         let version = stream.map(|stream| {
-            let before = events.iter().filter(|event| event.stream.as_deref() == Some(stream)).count();
-            i64::try_from(before).unwrap_or(i64::MAX).saturating_add(1)
+            let version = versions.entry(stream.to_owned()).or_default();
+            *version += 1;
+            *version
         });
         let mut event = Event {
             position,
@@ -122,8 +130,13 @@ impl EventLog {
 
     /// Takes away everything behind this position, as if the log was restored from a backup.
     pub fn restore_to(&self, position: Position) {
-        let mut events = self.lock();
-        events.retain(|event| event.position <= position);
+        let mut written = self.lock();
+        let Written { events, versions } = &mut *written;
+        events.truncate(place(position));
+        versions.clear();
+        for event in events.iter() {
+            versions.extend(event.stream.clone().zip(event.version));
+        }
         self.length.send_replace(events.len());
     }
 
@@ -137,16 +150,21 @@ impl EventLog {
     }
 
     fn events(&self) -> Vec<Event> {
-        self.lock().clone()
+        self.lock().events.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn at(position: Position) -> Timestamp {
     Timestamp::from_second(EPOCH_SECONDS.saturating_add(position.get())).unwrap_or(Timestamp::MAX)
+}
+
+/// Positions are dense: an event's place is its position, less one.
+fn place(position: Position) -> usize {
+    usize::try_from(position.get()).unwrap_or(usize::MAX)
 }
 
 fn raw(text: &str) -> Box<RawValue> {
@@ -164,7 +182,7 @@ impl LogSource for EventLog {
     }
 
     async fn head(&self) -> Result<Head, LogError> {
-        let events = self.lock();
+        let events = &self.lock().events;
         let (position, hash) = events
             .last()
             .map_or_else(|| (Position::START, Hash::genesis(&self.ledger)), |last| (last.position, last.hash));
@@ -173,18 +191,18 @@ impl LogSource for EventLog {
 
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, LogError> {
         self.pages.fetch_add(1, Ordering::Relaxed);
-        Ok(self.lock().iter().filter(|event| event.position > after).take(limit).cloned().collect())
+        Ok(self.lock().events.iter().skip(place(after)).take(limit).cloned().collect())
     }
 
     async fn hash_at(&self, position: Position) -> Result<Option<Hash>, LogError> {
         if position == Position::START {
             return Ok(Some(Hash::genesis(&self.ledger)));
         }
-        Ok(self.lock().iter().find(|event| event.position == position).map(|event| event.hash))
+        Ok(place(position).checked_sub(1).and_then(|place| self.lock().events.get(place).map(|event| event.hash)))
     }
 
     async fn changed(&self, after: Position, timeout: Duration) -> Result<(), LogError> {
-        let after = usize::try_from(after.get()).unwrap_or(usize::MAX);
+        let after = place(after);
         let mut length = self.length.subscribe();
         // The time being up is an answer, not an error.
         let _ = tokio::time::timeout(timeout, length.wait_for(|length| *length > after)).await;

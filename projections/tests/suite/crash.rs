@@ -2,7 +2,7 @@
 
 use postfold::Position;
 use postfold_projections::testing::EventLog;
-use postfold_projections::{MemoryStore, Projector, Settings, Store};
+use postfold_projections::{MemoryStore, Projector, Row, Settings, Store};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +68,7 @@ async fn a_deleted_document_is_not_seen_again_while_its_events_are_folded_a_seco
     let dying = Faulty::at(&store, 1, Fault::DiesBefore).only("swap_checkpoint");
     let died = dying.life.clone();
     projector(&log, dying, Settings::default()).catch_up(died).await.unwrap();
-    let graves = |rows: Vec<postfold_projections::Row>| rows.into_iter().filter(|row| row.state.is_none()).count();
+    let graves = |rows: Vec<Row>| rows.into_iter().filter(|row| row.state.is_none()).count();
     assert_eq!(graves(store.scan("notes", None, 9).await.unwrap()), 1, "the deleted document left a tombstone");
 
     // The second start folds one event a batch; after each batch "a" has to be as dead as before.
@@ -166,5 +166,22 @@ async fn an_empty_log_gives_an_empty_model_that_grows_with_it() {
     assert_eq!(store.checkpoint("notes").await.unwrap().unwrap().position, Position::START);
     log.change("note/1", "note.changed", r#"{"put":["a"]}"#);
     catch_up(&log, &store, Settings::default()).await;
+    assert_whole::<Notes>(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_late_writer_of_an_earlier_generation_left_gives_way_whenever_it_comes() {
+    let (log, store) = (EventLog::new("test"), MemoryStore::new());
+    let stray = |id: &str| Row { id: id.into(), generation: 0, position: Position::new(99), state: None };
+    catch_up(&log, &store, Settings::default()).await;
+    log.change("note/1", "note.changed", r#"{"put":["before","between"]}"#);
+    store.insert("notes", &[&stray("before")]).await.unwrap();
+    let meanwhile = {
+        let store = store.clone();
+        Box::pin(async move { drop(store.insert("notes", &[&stray("between")]).await.unwrap()) })
+    };
+    // One is met when the documents are read, the other only when they are inserted.
+    let late = Faulty::at(&store, 0, Fault::Suspended(meanwhile)).only("insert");
+    projector(&log, late, Settings::default()).catch_up(CancellationToken::new()).await.unwrap();
     assert_whole::<Notes>(&store, &log).await;
 }

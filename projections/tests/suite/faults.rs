@@ -71,10 +71,10 @@ impl<S> Faulty<S> {
     }
 
     fn alive(&self) -> Result<(), StoreError> {
-        match self.dead.load(Ordering::SeqCst) {
-            true => Err(StoreError::new(StoreErrorKind::Unavailable, "the process is dead")),
-            false => Ok(()),
+        if self.dead.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "the process is dead"));
         }
+        Ok(())
     }
 
     async fn write<T>(
@@ -112,6 +112,11 @@ impl<S> Faulty<S> {
     }
 }
 
+/// Two writers whose statements come in different orders could block each other for ever.
+fn assert_in_order(rows: &[&Row]) {
+    assert!(rows.windows(2).all(|pair| pair[0].id < pair[1].id), "the statements of a command go by key");
+}
+
 #[async_trait]
 impl<S: Store> Store for Faulty<S> {
     async fn ping(&self) -> Result<(), StoreError> {
@@ -139,10 +144,12 @@ impl<S: Store> Store for Faulty<S> {
     }
 
     async fn replace(&self, collection: &str, guard: Guard, rows: &[&Row]) -> Result<Written, StoreError> {
+        assert_in_order(rows);
         self.write("replace", self.inner.replace(collection, guard, rows)).await
     }
 
     async fn insert(&self, collection: &str, rows: &[&Row]) -> Result<Written, StoreError> {
+        assert_in_order(rows);
         self.write("insert", self.inner.insert(collection, rows)).await
     }
 

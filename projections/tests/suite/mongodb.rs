@@ -85,7 +85,7 @@ async fn a_projector_goes_on_by_itself_when_a_rebuild_comes_between() {
         let meanwhile = {
             let (log, store) = (log.clone(), database.store.clone());
             Box::pin(async move {
-                drop(projector(&log, store).rebuild("notes", CancellationToken::new()).await.unwrap());
+                projector(&log, store).rebuild("notes", CancellationToken::new()).await.unwrap();
             })
         };
         let late = Faulty::at(&database.store, write, Fault::Suspended(meanwhile));

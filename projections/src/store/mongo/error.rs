@@ -70,10 +70,10 @@ pub(super) fn of_driver(error: &Error) -> StoreError {
         }
         ErrorKind::Write(WriteFailure::WriteError(write)) => of_code(write.code, write.message.clone()),
         ErrorKind::InvalidArgument { .. } | ErrorKind::Bson(_) | ErrorKind::InvalidTlsConfig { .. } => {
-            StoreError::new(StoreErrorKind::Refused(0), error.to_string())
+            StoreError::new(StoreErrorKind::Refused(0), text(error))
         }
         // The network, the choice of a server, an answer that broke off: all of it may pass.
-        _ => StoreError::new(StoreErrorKind::Unavailable, error.to_string()),
+        _ => StoreError::new(StoreErrorKind::Unavailable, text(error)),
     }
 }
 
@@ -81,6 +81,22 @@ pub(super) fn of_driver(error: &Error) -> StoreError {
 pub(super) fn malformed(error: impl std::fmt::Display) -> StoreError {
     StoreError::new(StoreErrorKind::Malformed, error.to_string())
 }
+
+/// What the driver says, for people: without the labels and sources that it adds for machines, to an
+/// error and to those that its text repeats.
+fn text(error: &Error) -> String {
+    let mut text = error.kind.to_string().replace("Kind: ", "");
+    while let Some(start) = text.find(MACHINE_WORDS_BEGIN) {
+        let end = text.get(start..).and_then(|rest| rest.find(MACHINE_WORDS_END));
+        let end = end.map_or(text.len(), |end| start + end + MACHINE_WORDS_END.len());
+        text.replace_range(start..end, "");
+    }
+    text
+}
+
+/// Where the driver's text goes on for machines, and where that ends.
+const MACHINE_WORDS_BEGIN: &str = ", labels: ";
+const MACHINE_WORDS_END: &str = "server response: None";
 
 fn command_text(code: i32, name: &str, message: &str) -> String {
     if name.is_empty() { format!("{message} (code {code})") } else { format!("{message} (code {code}, {name})") }
