@@ -49,7 +49,7 @@ pub use halt::Halt;
 pub use log::{LogError, LogSource};
 pub use progress::{Phase, Progress};
 pub use projection::{Change, FoldError, Index, Keys, Projection};
-pub use projector::{AppliedError, Projector, RunError, RunOutcome, RunReport};
+pub use projector::{AppliedError, ConfigError, Projector, RunError, RunOutcome, RunReport};
 pub use rebuild::{RebuildError, RebuildReport};
 pub use settings::Settings;
 pub use status::{State, Status, StatusError};

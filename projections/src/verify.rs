@@ -24,6 +24,7 @@ use crate::halt::{Halt, Stop};
 use crate::log::LogSource;
 use crate::patience::Context;
 use crate::progress::{Phase, Reporter, count};
+use crate::projector::ConfigError;
 use crate::reader::{continues, replay};
 use crate::rebuild::{Heap, switch};
 use crate::store::Row;
@@ -104,9 +105,9 @@ pub enum Wrong {
 /// Why a verification did not come to its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// No projection of this name was given to the projector.
-    #[error("there is no projection {0:?} here")]
-    Unknown(String),
+    /// The projector is put together wrongly, or does not have this projection.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// There is nothing to compare.
     #[error("there is no model of {0} yet")]
     NoModel(&'static str),
@@ -116,9 +117,6 @@ pub enum VerifyError {
     /// The log cannot be folded, or something cannot be read.
     #[error(transparent)]
     Halted(#[from] Halt),
-    /// A setting that cannot work.
-    #[error("the setting {0} must not be zero")]
-    Setting(&'static str),
 }
 
 impl From<Stop> for VerifyError {

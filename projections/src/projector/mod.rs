@@ -31,8 +31,9 @@ use worker::Worker;
 
 /// Folds a ledger's log into read models, and looks after them.
 ///
-/// It reads the log once for all of its projections that are in step, and keeps each model on its own:
-/// one that cannot go on does not hold up the others.
+/// It reads each page of the log once for all of its projections that are close to each other (within
+/// four pages), and keeps each model on its own: one that is far behind reads for itself, and one that
+/// cannot go on does not hold up the others.
 ///
 /// ```no_run
 /// use postfold_projections::models::{Balances, Changelogs, Preferences};
@@ -80,6 +81,17 @@ pub enum RunError {
     /// Some projections stopped by themselves; the others went on to the end.
     #[error("{}", halts(.0))]
     Halted(RunReport),
+    /// The projector is put together wrongly.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The log could not be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// A projector that is put together wrongly.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
     /// A setting that cannot work.
     #[error("the setting {0} must not be zero")]
     Setting(&'static str),
@@ -88,9 +100,9 @@ pub enum RunError {
         "{0:?} cannot be the name of a projection: 1 to 40 of a-z, 0-9 and _, a letter first, no __, each only once"
     )]
     Name(&'static str),
-    /// The log could not be read.
-    #[error(transparent)]
-    Log(#[from] LogError),
+    /// No projection of this name was given to the projector.
+    #[error("there is no projection {0:?} here")]
+    Unknown(String),
 }
 
 /// Why [`Projector::applied_through`] did not return in time.
@@ -105,6 +117,12 @@ pub enum AppliedError {
         reached: Position,
         /// How far it should be.
         wanted: Position,
+    },
+    /// The projection stopped by itself before it was that far.
+    #[error("the projection stopped: {reason}")]
+    Halted {
+        /// Why.
+        reason: String,
     },
     /// The checkpoint could not be read.
     #[error(transparent)]
@@ -186,7 +204,8 @@ impl Projector {
     ///
     /// # Errors
     ///
-    /// [`AppliedError::TimedOut`], and [`AppliedError::Store`] when the checkpoint cannot be read.
+    /// [`AppliedError::TimedOut`]; [`AppliedError::Halted`] when the projection stopped by itself before;
+    /// [`AppliedError::Store`] when the checkpoint cannot be read.
     pub async fn applied_through(
         &self,
         projection: &str,
@@ -196,10 +215,13 @@ impl Projector {
         let deadline = tokio::time::Instant::now() + timeout;
         let mut wait = APPLIED_POLL_MIN;
         loop {
-            let reached =
-                self.store.checkpoint(projection).await?.map_or(Position::START, |checkpoint| checkpoint.position);
+            let checkpoint = self.store.checkpoint(projection).await?;
+            let reached = checkpoint.as_ref().map_or(Position::START, |checkpoint| checkpoint.position);
             if reached >= position {
                 return Ok(());
+            }
+            if let Some(halted) = checkpoint.and_then(|checkpoint| checkpoint.halted) {
+                return Err(AppliedError::Halted { reason: halted.reason });
             }
             if tokio::time::Instant::now() >= deadline {
                 return Err(AppliedError::TimedOut { projection: projection.to_owned(), reached, wanted: position });
@@ -232,10 +254,8 @@ impl Projector {
     ///
     /// [`RebuildError`]; the live model is untouched then.
     pub async fn rebuild(&self, projection: &str, shutdown: CancellationToken) -> Result<RebuildReport, RebuildError> {
-        if let Some(setting) = self.settings.invalid() {
-            return Err(RebuildError::Setting(setting));
-        }
-        let folder = self.find(projection).ok_or_else(|| RebuildError::Unknown(projection.to_owned()))?;
+        self.check()?;
+        let folder = self.find(projection)?;
         let context = self.context(&*folder, shutdown);
         let rebuild = Rebuild { context, folder, log: Arc::clone(&self.log), reporter: self.reporter.clone() };
         rebuild.run().await
@@ -248,10 +268,8 @@ impl Projector {
     /// [`VerifyError`] when the log or the store cannot be read, or the log cannot be folded. A model
     /// that differs is no error: see [`Verification::is_clean`].
     pub async fn verify(&self, projection: &str, shutdown: CancellationToken) -> Result<Verification, VerifyError> {
-        if let Some(setting) = self.settings.invalid() {
-            return Err(VerifyError::Setting(setting));
-        }
-        let folder = self.find(projection).ok_or_else(|| VerifyError::Unknown(projection.to_owned()))?;
+        self.check()?;
+        let folder = self.find(projection)?;
         let context = self.context(&*folder, shutdown);
         let verify = Verify { context, folder, log: Arc::clone(&self.log), reporter: self.reporter.clone() };
         verify.run().await
@@ -301,18 +319,19 @@ impl Projector {
         }
     }
 
-    fn find(&self, name: &str) -> Option<Arc<dyn Folder>> {
-        self.folders.iter().find(|folder| folder.name() == name).cloned()
+    fn find(&self, name: &str) -> Result<Arc<dyn Folder>, ConfigError> {
+        let found = self.folders.iter().find(|folder| folder.name() == name).cloned();
+        found.ok_or_else(|| ConfigError::Unknown(name.to_owned()))
     }
 
-    fn check(&self) -> Result<(), RunError> {
+    fn check(&self) -> Result<(), ConfigError> {
         if let Some(setting) = self.settings.invalid() {
-            return Err(RunError::Setting(setting));
+            return Err(ConfigError::Setting(setting));
         }
         let names = self.names();
         for (place, &name) in names.iter().enumerate() {
             if !is_name(name) || names.iter().take(place).any(|other| *other == name) {
-                return Err(RunError::Name(name));
+                return Err(ConfigError::Name(name));
             }
         }
         Ok(())

@@ -85,6 +85,7 @@ impl Worker {
             let mut claimed = found.next();
             claimed.epoch = found.epoch.saturating_add(1);
             claimed.owner = Some(self.owner.clone());
+            claimed.halted = None;
             if self.swap(&found, &claimed).await? {
                 tracing::info!(
                     projection = name,

@@ -30,6 +30,7 @@ use crate::halt::{Halt, Stop};
 use crate::log::LogSource;
 use crate::patience::Context;
 use crate::progress::{Phase, Reporter, count};
+use crate::projector::ConfigError;
 use crate::projector::apply::Applier;
 use crate::projector::deliver::{Outgoing, Place, deliver};
 use crate::reader::{Feed, continues, replay};
@@ -59,9 +60,9 @@ pub struct RebuildReport {
 /// Why a rebuild did not come to its end. The live model is untouched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RebuildError {
-    /// No projection of this name was given to the projector.
-    #[error("there is no projection {0:?} here")]
-    Unknown(String),
+    /// The projector is put together wrongly, or does not have this projection.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The caller cancelled it.
     #[error("the rebuild was cancelled; the next one starts afresh")]
     Cancelled,
@@ -84,9 +85,6 @@ pub enum RebuildError {
     /// The new collection was dropped by somebody else.
     #[error("the collection of the new generation of {0} is gone; the live model stays")]
     Gone(&'static str),
-    /// A setting that cannot work.
-    #[error("the setting {0} must not be zero")]
-    Setting(&'static str),
 }
 
 impl From<Stop> for RebuildError {

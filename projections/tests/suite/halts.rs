@@ -4,7 +4,8 @@ use postfold::Position;
 use postfold_projections::models::{Balances, Preferences};
 use postfold_projections::testing::EventLog;
 use postfold_projections::{
-    Halt, LogSource, MemoryStore, Projector, RunError, RunReport, Settings, State, Store, StoreErrorKind,
+    AppliedError, ConfigError, Halt, LogSource, MemoryStore, Projector, RunError, RunReport, Settings, State, Store,
+    StoreErrorKind,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +46,8 @@ async fn an_event_that_cannot_be_folded_stops_its_projection_right_before_it() {
             assert_eq!(store.checkpoint("notes").await.unwrap().unwrap().position, before);
             assert_eq!(stored(&store, "notes").await, fold_of::<Notes>(&log_of_notes(10), before).await);
         }
+        let wait = projector.applied_through("notes", before.next(), std::time::Duration::from_hours(1)).await;
+        assert!(matches!(wait, Err(AppliedError::Halted { .. })), "nobody waits for what will not come");
         let status = projector.status().await.unwrap().remove(0);
         assert_eq!((status.state, status.lag), (State::Halted, 2));
         assert!(status.halted.unwrap().contains("the event at 11"));
@@ -184,7 +187,10 @@ async fn settings_and_names_that_cannot_work_are_refused_by_name() {
     let refused = projector(&log, store.clone(), zero).catch_up(CancellationToken::new()).await.unwrap_err();
     assert_eq!(refused.to_string(), "the setting lanes must not be zero");
     let twice = projector(&log, store.clone(), Settings::default()).with(Notes);
-    assert!(matches!(twice.catch_up(CancellationToken::new()).await, Err(RunError::Name("notes"))));
+    assert!(matches!(
+        twice.catch_up(CancellationToken::new()).await,
+        Err(RunError::Config(ConfigError::Name("notes")))
+    ));
     assert_eq!(log.head().await.unwrap().position, Position::new(1));
     assert!(store.checkpoints().await.unwrap().is_empty(), "nothing was begun");
 }

@@ -1,5 +1,5 @@
-//! The tests of the read models, one file per hazard. They need `MONGODB_URI`: `make -s stack-env`
-//! prints it.
+//! The tests of the read models, one file per hazard. They need `DATABASE_URL` and
+//! `MONGODB_URI`: `make -s stack-env` prints them.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should say so and fail")]
 
@@ -9,9 +9,11 @@ mod database;
 mod faults;
 mod following;
 mod halts;
+mod measuring;
 mod models;
 mod mongodb;
 mod notes;
 mod rebuild;
 mod take_over;
 mod verification;
+mod whole_way;

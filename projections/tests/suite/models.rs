@@ -92,7 +92,10 @@ fn a_hold_is_pending_until_it_is_settled_or_released() {
             log.append_with(None, "hold.placed", &format!(r#"{{"legs":{}}}"#, legs("60.00")), meta);
         })
         .then("wallet|EUR", |wallet| {
-            assert_eq!((wallet.posted, wallet.pending_out, wallet.available), (eur("0.00"), eur("60.00"), eur("-60.00")));
+            assert_eq!(
+                (wallet.posted, wallet.pending_out, wallet.available),
+                (eur("0.00"), eur("60.00"), eur("-60.00"))
+            );
         })
         .then("shop|EUR", |shop| {
             assert_eq!((shop.posted, shop.pending_in, shop.available), (eur("0.00"), eur("60.00"), eur("0.00")));
@@ -102,7 +105,10 @@ fn a_hold_is_pending_until_it_is_settled_or_released() {
             log.append_with(Some("hold:3"), "hold.settled", &settled, meta);
         })
         .then("wallet|EUR", |wallet| {
-            assert_eq!((wallet.posted, wallet.pending_out, wallet.available), (eur("-25.00"), eur("0.00"), eur("-25.00")));
+            assert_eq!(
+                (wallet.posted, wallet.pending_out, wallet.available),
+                (eur("-25.00"), eur("0.00"), eur("-25.00"))
+            );
         })
         .then("shop|EUR", |shop| {
             assert_eq!((shop.posted, shop.pending_in, shop.available), (eur("25.00"), eur("0.00"), eur("25.00")));

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use bson::Bson;
-use postfold::{Account, Change as EntityChange, Data, Entry, Ledger, Position};
-use postfold_projections::models::{Balance, Balances, Changelogs, Preferences};
+use postfold::Position;
+use postfold_projections::models::{Changelogs, Preferences};
 use postfold_projections::testing::EventLog;
 use postfold_projections::{
     Change, FoldError, Halt, Index, Keys, MongoStore, Projection, Projector, ReadEvent, Row, RunError, Settings, Store,
     json,
 };
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -151,45 +150,6 @@ async fn readers_meet_a_whole_model_at_every_moment_of_a_rebuild() {
     };
     let (looks, ()) = tokio::join!(reading, rebuilding);
     assert!(looks > 0);
-    database.drop().await;
-}
-
-#[tokio::test]
-async fn the_balances_are_those_of_the_ledger_itself() {
-    let database = Database::create().await;
-    let ledger = Ledger::in_memory();
-    ledger.open(Account::asset("cash:till-1", "EUR")).await.unwrap();
-    ledger.open(Account::income("sales", "EUR").owner("shop/1")).await.unwrap();
-    let projector =
-        Projector::new(ledger.log().clone(), database.store.clone()).with(Balances).with(Changelogs).with(Preferences);
-    let shutdown = CancellationToken::new();
-    let running = tokio::spawn({
-        let (projector, shutdown) = (projector.clone(), shutdown.clone());
-        async move { projector.run(shutdown).await }
-    });
-    let dark = Data::new(&serde_json::json!({ "theme": "dark" })).unwrap();
-    ledger.record(EntityChange::new("user/1", "preference.changed", dark)).await.unwrap();
-    let mut last = Position::START;
-    for number in 1..=40 {
-        let amount = Decimal::new(number * 125, 2);
-        let entry = Entry::new(format!("sale-{number}")).debit("cash:till-1", amount).credit("sales", amount);
-        last = ledger.post(entry).await.unwrap().position.expect("an entry has a position");
-    }
-    projector.applied_through("balances", last, Duration::from_mins(1)).await.unwrap();
-    shutdown.cancel();
-    running.await.unwrap().unwrap();
-
-    for account in ["cash:till-1", "sales"] {
-        let row = database.store.fetch("balances", &[&Balances::key(account, "EUR")]).await.unwrap().remove(0);
-        let found: Balance = bson::deserialize_from_slice(row.state.unwrap().as_bytes()).unwrap();
-        let expected = ledger.balance(account).await.unwrap();
-        assert_eq!((found.posted.to_string(), row.position), (expected.posted.to_string(), last));
-    }
-    for (model, documents) in [("balances", 2), ("changelogs", 1), ("preferences", 1)] {
-        let found = projector.verify(model, CancellationToken::new()).await.unwrap();
-        assert!(found.is_clean(), "{:?}", found.differences);
-        assert_eq!(found.documents, documents);
-    }
     database.drop().await;
 }
 

@@ -3,7 +3,7 @@
 use postfold::Position;
 use postfold_projections::testing::EventLog;
 use postfold_projections::{
-    Guard, Halt, MemoryStore, Projector, Row, Settings, Store, Verification, VerifyError, Wrong,
+    ConfigError, Guard, Halt, MemoryStore, Projector, Row, Settings, Store, Verification, VerifyError, Wrong,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -147,7 +147,7 @@ async fn what_cannot_be_compared_is_said_not_guessed() {
     let projector = projector(&log, store.clone(), Settings::default());
     assert_eq!(
         projector.verify("other", CancellationToken::new()).await.unwrap_err(),
-        VerifyError::Unknown("other".into())
+        VerifyError::Config(ConfigError::Unknown("other".into()))
     );
     log.restore_to(Position::new(50));
     let differs = projector.verify("notes", CancellationToken::new()).await.unwrap_err();
