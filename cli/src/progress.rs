@@ -11,7 +11,9 @@ use crate::terminal;
 
 /// How often a bar moves.
 const BAR_EVERY: Duration = Duration::from_millis(100);
-/// How often a line is written where there is no bar.
+/// How often a line is written where there is no bar, at first. Later it is every tenth of the time
+/// that has passed: work that takes days writes some hundred lines in all, so that a pipe that nobody
+/// empties before the end does not fill up.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Long work under way.
@@ -72,7 +74,7 @@ impl Progress {
 
     /// Says how far it is; cheap enough to be called for every step.
     pub(crate) fn at(&self, step: Step) {
-        let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };
+        let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY.max(self.elapsed() / 10) };
         {
             let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
             if shown.elapsed() < every {
