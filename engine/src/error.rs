@@ -29,6 +29,9 @@ pub enum Error {
         /// Which rule it breaks.
         why: &'static str,
     },
+    /// The URL is not one of PostgreSQL. It is not repeated: it may hold a password.
+    #[error("the database URL cannot be read: {0}")]
+    Url(String),
     /// The schema in the database is not the one that this library writes.
     #[error("the schema {schema:?} is at version {found}, this library needs version {needed}; {way_out}")]
     Schema {

@@ -205,12 +205,17 @@ impl Writer {
         loop {
             match appended {
                 Err(AppendError::Unknown(error)) => {
-                    unknown = true;
+                    let first = !std::mem::replace(&mut unknown, true);
                     metrics::counter!("postfold_outcomes_unknown_total").increment(1);
                     if Instant::now() >= deadline {
                         return Err(AppendError::Unknown(Error::OutcomeUnknown(error.to_string())));
                     }
-                    tracing::warn!(%error, "the outcome of a commit is not known; asking the log");
+                    // Once is enough for whoever looks at the log: the next try is a moment away.
+                    if first {
+                        tracing::warn!(%error, "the outcome of a commit is not known; asking the log");
+                    } else {
+                        tracing::debug!(%error, "the outcome of a commit is still not known");
+                    }
                     tokio::time::sleep(self.settings.resolve_interval).await;
                 }
                 Err(AppendError::LostRace | AppendError::Duplicate) if unknown => {

@@ -85,10 +85,7 @@ impl Connection {
             Self::Pool(pool) => return Ok(pool),
             Self::Url(url) => url,
         };
-        let options: PgConnectOptions = url
-            .parse()
-            .map_err(|error: sqlx::Error| Error::Unavailable(format!("the database URL cannot be read: {error}")))?;
-        let options = options.application_name("postfold");
+        let options = options(&url)?;
         let limits = format!(
             "set statement_timeout = {}; set lock_timeout = {}",
             settings.statement_timeout.as_millis(),
@@ -103,6 +100,12 @@ impl Connection {
             });
         Ok(pool.connect_lazy_with(options))
     }
+}
+
+/// What a URL says.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, Error> {
+    let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| Error::Url(error.to_string()))?;
+    Ok(options.application_name("postfold"))
 }
 
 impl PostgresStore {

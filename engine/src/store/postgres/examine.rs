@@ -11,7 +11,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, Postgres};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 
-use super::connect::{Connection, PostgresSettings};
+use super::connect::{self, Connection, PostgresSettings};
 use super::failed;
 use super::setup::{self, Schema};
 use crate::error::Error;
@@ -123,10 +123,7 @@ impl Session {
                 Ok(Self { connection, target })
             }
             Connection::Url(url) => {
-                let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| {
-                    Error::Unavailable(format!("the database URL cannot be read: {error}"))
-                })?;
-                let options = options.application_name("postfold");
+                let options = connect::options(&url)?;
                 let target = target(&options);
                 let connected = tokio::time::timeout(settings.connect_timeout, options.connect()).await;
                 let connection = match connected {
