@@ -14,6 +14,8 @@ pub struct Progress {
     pub projection: &'static str,
     /// What is being done.
     pub phase: Phase,
+    /// Where the phase began: what was done before says nothing about the rate.
+    pub start: u64,
     /// Done up to here; in [`Phase::Load`] and [`Phase::Scan`] the number of documents.
     pub position: u64,
     /// Where it ends, as far as is known.
@@ -25,7 +27,8 @@ pub struct Progress {
 impl Progress {
     /// Events (or documents) per second in this phase; `None` at its very beginning.
     pub fn rate(&self) -> Option<f64> {
-        let done = f64::from(u32::try_from(self.position).unwrap_or(u32::MAX));
+        let done = self.position.saturating_sub(self.start);
+        let done = f64::from(u32::try_from(done).unwrap_or(u32::MAX));
         (self.elapsed > Duration::ZERO).then(|| done / self.elapsed.as_secs_f64())
     }
 }
@@ -63,9 +66,14 @@ impl Reporter {
         Self { tell: Some(Arc::new(tell)) }
     }
 
+    /// A phase that begins at 0.
     pub(crate) fn phase(&self, projection: &'static str, phase: Phase, end: u64) -> Stage<'_> {
-        let stage = Stage { reporter: self, projection, phase, end, since: Instant::now() };
-        stage.at(0);
+        self.phase_from(projection, phase, 0, end)
+    }
+
+    pub(crate) fn phase_from(&self, projection: &'static str, phase: Phase, start: u64, end: u64) -> Stage<'_> {
+        let stage = Stage { reporter: self, projection, phase, start, end, since: Instant::now() };
+        stage.at(start);
         stage
     }
 }
@@ -75,6 +83,7 @@ pub(crate) struct Stage<'a> {
     reporter: &'a Reporter,
     projection: &'static str,
     phase: Phase,
+    start: u64,
     end: u64,
     since: Instant,
 }
@@ -82,13 +91,14 @@ pub(crate) struct Stage<'a> {
 impl Stage<'_> {
     pub(crate) fn at(&self, position: u64) {
         if let Some(tell) = &self.reporter.tell {
-            let end = self.end.max(position);
+            let Self { projection, phase, start, since, .. } = *self;
             tell(&Progress {
-                projection: self.projection,
-                phase: self.phase,
+                projection,
+                phase,
+                start,
                 position,
-                end,
-                elapsed: self.since.elapsed(),
+                end: self.end.max(position),
+                elapsed: since.elapsed(),
             });
         }
     }

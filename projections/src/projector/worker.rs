@@ -225,7 +225,8 @@ impl Session<'_> {
     async fn follow(&mut self, reached: &mut Position) -> Result<(), Stop> {
         let context = &self.worker.context;
         let end = self.worker.until.map_or(0, count);
-        let stage = self.worker.reporter.phase(context.projection, Phase::Follow, end);
+        let start = count(self.checkpoint.position);
+        let stage = self.worker.reporter.phase_from(context.projection, Phase::Follow, start, end);
         while self.worker.until.is_none_or(|until| self.checkpoint.position < until) {
             self.keep_house().await?;
             let Some(events) = self.worker.feed.next(self.checkpoint.position, context).await? else { continue };

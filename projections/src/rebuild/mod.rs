@@ -324,7 +324,8 @@ impl Tail<'_> {
 
     async fn follow(&mut self, reached: &mut Reached, end: Position) -> Result<(), Stop> {
         let context = &self.rebuild.context;
-        let stage = self.rebuild.reporter.phase(context.projection, Phase::Tail, count(end));
+        let (start, end_of_phase) = (count(reached.position), count(end));
+        let stage = self.rebuild.reporter.phase_from(context.projection, Phase::Tail, start, end_of_phase);
         while reached.position < end {
             let Some(events) = self.feed.next(reached.position, context).await? else { continue };
             if !continues(reached.hash, &events) {

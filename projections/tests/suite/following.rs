@@ -88,6 +88,16 @@ async fn progress_is_told_for_every_batch_and_every_phase() {
     let expected: Vec<_> = (0..=10).map(|batch| (Phase::Follow, batch * 10, 100)).collect();
     assert_eq!(*told.lock().unwrap(), expected);
     told.lock().unwrap().clear();
+    for number in 100..115 {
+        write_note(&log, number);
+    }
+    projector.catch_up(CancellationToken::new()).await.unwrap();
+    assert_eq!(
+        *told.lock().unwrap(),
+        [100, 110, 115].map(|position| (Phase::Follow, position, 115)),
+        "from where it is"
+    );
+    told.lock().unwrap().clear();
     projector.rebuild("notes", CancellationToken::new()).await.unwrap();
     let mut phases: Vec<Phase> = told.lock().unwrap().iter().map(|(phase, ..)| *phase).collect();
     phases.dedup();
