@@ -131,13 +131,17 @@ fn migrator(schema: &Schema) -> Migrator {
 }
 
 fn migration_failed(schema: &Schema, error: MigrateError) -> Error {
+    let wrong = |found, way_out| Error::Schema {
+        schema: schema.as_str().to_owned(),
+        found,
+        needed: MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default(),
+        way_out,
+    };
     match error {
-        MigrateError::VersionMissing(found) => Error::Schema {
-            schema: schema.as_str().to_owned(),
-            found,
-            needed: MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default(),
-            way_out: "upgrade the library",
-        },
+        MigrateError::VersionMissing(found) => wrong(found, "upgrade the library"),
+        MigrateError::VersionMismatch(found) => {
+            wrong(found, "that version was written by a build that was never released: use another schema or database")
+        }
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failed(error),
         other => Error::Database { code: String::new(), message: other.to_string() },
     }

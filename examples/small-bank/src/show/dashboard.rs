@@ -3,13 +3,19 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use mongodb::bson::Document;
 use serde_json::Value;
 use small_bank::{
     amount::{Currency, grouped},
     bank::Bank,
 };
 
-use super::{audit::Balance, postfold::Postfold, read_models::ReadModels, report::Report, table};
+use super::{
+    audit::Balance,
+    read_models::{ReadModels, plain},
+    report::Report,
+    table,
+};
 
 /// How many customers the list of the richest has.
 const RICHEST: usize = 5;
@@ -107,7 +113,6 @@ pub(crate) fn richest(balances: &[Balance], report: &Report) {
 
 /// The last changes of the customer who changed most, and one user's preferences.
 pub(crate) async fn changes(
-    postfold: &Postfold,
     read_models: &ReadModels,
     bank: &Bank,
     report: &mut Report,
@@ -115,14 +120,14 @@ pub(crate) async fn changes(
     let Some((entity, count)) = bank.most_changed() else {
         return Ok(());
     };
-    let history: Vec<Value> = postfold.query(&["history", &entity, "--json"]).await?;
+    let changes = read_models.changes(&entity).await?;
     report.check(
-        format_args!("the history of {entity} has its {count} changes"),
-        (u64::try_from(history.len()).ok() == Some(count))
+        format_args!("the changelog of {entity} has its {count} changes"),
+        (u64::try_from(changes.len()).ok() == Some(count))
             .then_some(())
-            .ok_or_else(|| format!("{} found", history.len())),
+            .ok_or_else(|| format!("{} found", changes.len())),
     );
-    for change in history.iter().rev().take(CHANGES_SHOWN_MAX).rev() {
+    for change in changes.iter().rev().take(CHANGES_SHOWN_MAX).rev() {
         report.say(format_args!("   {}", change_line(change)));
     }
 
@@ -133,19 +138,12 @@ pub(crate) async fn changes(
     Ok(())
 }
 
-/// One change on one line: when, what, and the state before and after.
-fn change_line(change: &Value) -> String {
-    let text = |name: &str| change.get(name).and_then(Value::as_str).unwrap_or("");
-    let state = |name: &str| {
-        change
-            .get(name)
-            .map_or_else(|| "nothing".to_owned(), Value::to_string)
-    };
-    format!(
-        "{} {}: {} -> {}",
-        text("recorded_at"),
-        text("kind"),
-        state("before"),
-        state("after")
-    )
+/// One change on one line: when, what, and what it says.
+fn change_line(change: &Document) -> String {
+    let when = change
+        .get_datetime("recorded_at")
+        .map_or_else(|_| String::new(), |time| time.to_string());
+    let kind = change.get_str("kind").unwrap_or_default();
+    let data = change.get("data").map_or(Value::Null, plain);
+    format!("{when} {kind}: {data}")
 }

@@ -57,7 +57,7 @@ pub(crate) async fn play(plan: &Plan, postfold: &Postfold, report: &mut Report) 
     dashboard::trial_balance(&balances, report);
     dashboard::income(&balances, report);
     dashboard::richest(&balances, report);
-    dashboard::changes(postfold, &read_models, &bank, report).await?;
+    dashboard::changes(&read_models, &bank, report).await?;
 
     close(postfold, &files, report)
 }
@@ -92,7 +92,7 @@ fn close(postfold: &Postfold, files: &filing::Files, report: &mut Report) -> Res
     report.say(format_args!(
         "   {again} balances liabilities:customers:0001"
     ));
-    report.say(format_args!("   {again} history customer/0001"));
+    report.say(format_args!("   {again} events --limit 5"));
     report.say(format_args!("   {again} project status"));
     Ok(())
 }

@@ -41,6 +41,20 @@ impl ReadModels {
         self.database.collection("balances")
     }
 
+    /// The changes of an entity, oldest first.
+    pub(crate) async fn changes(&self, entity: &str) -> Result<Vec<Document>> {
+        let changelogs: Collection<Document> = self.database.collection("changelogs");
+        let mut cursor = changelogs
+            .find(doc! { "entity": entity })
+            .sort(doc! { "version": 1 })
+            .await?;
+        let mut all = Vec::new();
+        while cursor.advance().await? {
+            all.push(cursor.deserialize_current()?);
+        }
+        Ok(all)
+    }
+
     /// Every user's preferences, by entity.
     pub(crate) async fn preferences(&self) -> Result<BTreeMap<String, Value>> {
         let users: Collection<Document> = self.database.collection("preferences");
@@ -57,7 +71,7 @@ impl ReadModels {
 }
 
 /// A stored value as the JSON it came from. Types that JSON has no word for become text.
-fn plain(value: &Bson) -> Value {
+pub(crate) fn plain(value: &Bson) -> Value {
     match value {
         Bson::Null => Value::Null,
         Bson::Boolean(truth) => Value::Bool(*truth),
