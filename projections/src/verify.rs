@@ -250,13 +250,21 @@ impl Verify {
         let stage = self.reporter.phase(context.projection, Phase::Scan, total);
         let mut found = HashMap::new();
         let mut after: Option<String> = None;
-        let mut seen = 0_u64;
+        let (mut seen, mut at_end) = (0_u64, false);
         loop {
             // By key, not by cursor: a cursor would not outlive a switch of generations.
             let rows = context
                 .store("scan documents", || context.store.scan(context.projection, after.as_deref(), SCAN_DOCUMENTS))
                 .await?;
-            let Some(last) = rows.last() else { return Ok(found) };
+            let Some(last) = rows.last() else {
+                if at_end {
+                    return Ok(found);
+                }
+                // A compatible server may answer nothing to a query that meets a switch: ask once more.
+                at_end = true;
+                continue;
+            };
+            at_end = false;
             after = Some(last.id.clone());
             seen = seen.saturating_add(u64::try_from(rows.len()).unwrap_or(u64::MAX));
             for Row { id, generation, position, state } in rows {

@@ -250,6 +250,9 @@ impl Projector {
     /// name when it is done. Readers see the old model until then, and a projector that is running goes
     /// on by itself: first with the old, then with the new.
     ///
+    /// A cursor does not outlive the switch: a reader of many documents pages by key. On DocumentDB a
+    /// query that meets the switch itself may, rarely, find nothing; sent again it finds everything.
+    ///
     /// # Errors
     ///
     /// [`RebuildError`]; the live model is untouched then.
