@@ -18,23 +18,27 @@ const REPEATED_BYTES: usize = 1024;
 
 /// A line that means something.
 pub(super) struct Line {
-    /// Counted from 1, blank lines included.
-    pub(super) number: u64,
-    /// Where it ends in the input, in bytes.
-    pub(super) end: u64,
-    /// Its length.
-    pub(super) bytes: usize,
+    pub(super) place: Place,
     pub(super) input: Input,
 }
 
+/// Where a line stands in the input.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place {
+    /// Counted from 1, blank lines included.
+    pub(super) number: u64,
+    /// Where it ends, in bytes.
+    pub(super) end: u64,
+    /// Its length.
+    pub(super) bytes: usize,
+}
+
 /// What a line means.
-#[derive(Debug)]
 pub(super) enum Input {
-    Command(Box<Command>),
+    /// A command, or why it cannot be read as one.
+    Asked(Result<Box<Command>, Invalid>),
     /// The recorded time is this now.
     Clock(Timestamp),
-    /// It cannot be read, and this is its outcome.
-    Refused(Invalid),
     /// The input broke off.
     Unreadable(io::Error),
 }
@@ -63,11 +67,12 @@ pub(super) fn read(mut lines: Lines<impl Read>, manual_clock: bool, pieces: &mps
             Ok(Some(line)) => {
                 if let Some(input) = interpreter.read(&line) {
                     bytes = bytes.saturating_add(line.bytes.len());
-                    piece.push(Line { number: line.number, end: line.end, bytes: line.bytes.len(), input });
+                    let place = Place { number: line.number, end: line.end, bytes: line.bytes.len() };
+                    piece.push(Line { place, input });
                 }
             }
             Err(error) => {
-                piece.push(Line { number: 0, end: 0, bytes: 0, input: Input::Unreadable(error) });
+                piece.push(Line { place: Place::default(), input: Input::Unreadable(error) });
                 break;
             }
         }
@@ -87,32 +92,34 @@ impl Interpreter {
     fn read(&mut self, line: &RawLine<'_>) -> Option<Input> {
         if line.is_too_long {
             let message = format!("a line has at most {} MiB", LINE_BYTES_MAX / 1024 / 1024);
-            return Some(Input::Refused(Invalid::new("", Some(beginning(line.bytes)), message)));
+            return Some(refused(Invalid::new("", Some(beginning(line.bytes)), message)));
         }
         if line.bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
             return None;
         }
         let Ok(text) = std::str::from_utf8(line.bytes) else {
             let invalid = Invalid::new("", Some(beginning(line.bytes)), "not JSON: this is no UTF-8 text");
-            return Some(Input::Refused(invalid));
+            return Some(refused(invalid));
         };
-        if let Some(clock) = clock_of(text).filter(|_| self.manual_clock) {
+        if self.manual_clock
+            && let Some(clock) = clock_of(text)
+        {
             return self.clock(clock);
         }
         Some(match Command::from_json(text) {
-            Err(invalid) => Input::Refused(self.why(invalid, text)),
-            Ok(_) if self.manual_clock && self.now.is_none() => Input::Refused(Invalid::new(
+            Err(invalid) => refused(self.why(invalid, text)),
+            Ok(_) if self.manual_clock && self.now.is_none() => refused(Invalid::new(
                 "",
                 None,
                 "no time yet: with --manual-clock a line {\"clock\": \"<RFC 3339>\"} stands before the first command",
             )),
-            Ok(command) => Input::Command(Box::new(command)),
+            Ok(command) => Input::Asked(Ok(Box::new(command))),
         })
     }
 
     fn clock(&mut self, clock: String) -> Option<Input> {
         match parse_time(&clock) {
-            Err(why) => Some(Input::Refused(Invalid::new("clock", Some(clock), why))),
+            Err(why) => Some(refused(Invalid::new("clock", Some(clock), why))),
             Ok(time) if self.now.is_some_and(|now| time <= now) => None,
             Ok(time) => {
                 self.now = Some(time);
@@ -137,6 +144,10 @@ fn clock_of(text: &str) -> Option<String> {
         return None;
     }
     serde_json::from_str::<ClockLine>(text).ok().map(|line| line.clock)
+}
+
+fn refused(invalid: Invalid) -> Input {
+    Input::Asked(Err(invalid))
 }
 
 /// The beginning of a line that is no text, as far as it is.

@@ -12,22 +12,21 @@
 mod input;
 mod lines;
 mod printer;
+mod report;
 mod source;
 
 use std::sync::Arc;
 use std::thread;
 
-use postfold::{Ledger, ManualClock, Outcome, Timestamp};
+use postfold::{Command, Invalid, Ledger, ManualClock, Outcome, Timestamp};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::args::{self, Global};
 use crate::exit::{Exit, Failure};
-use crate::output::{count, counted};
-use crate::progress::{Progress, rate, seconds};
 use crate::shutdown::Shutdown;
-use crate::terminal;
-use input::{Input, Line};
-use printer::{Answer, Pending, Printed, Printer, Stop};
+use input::{Input, Line, Place};
+use printer::{Answer, Pending, Printer};
+use report::Report;
 use source::Source;
 
 /// Most commands on their way: read and not yet answered on stdout.
@@ -112,92 +111,43 @@ impl Feed {
         }
     }
 
-    /// May be dropped at any time: a command is either on its way to the ledger or not.
     async fn all(&mut self) -> End {
         while let Some(piece) = self.pieces.recv().await {
             for line in piece {
-                let answer = match line.input {
+                match line.input {
                     Input::Unreadable(error) => return End::Unreadable(error),
                     Input::Clock(time) => {
                         if let Some(clock) = &self.clock {
                             clock.set(time);
                         }
-                        continue;
                     }
-                    Input::Refused(invalid) => Ok(Answer::Known(Outcome::Invalid(invalid))),
-                    Input::Command(command) => Err(command),
-                };
-                let weight = u32::try_from(line.bytes).unwrap_or(u32::MAX).clamp(1, WINDOW_BYTES);
-                let Ok(room) = Arc::clone(&self.room).acquire_many_owned(weight).await else { return End::OfInput };
-                // The place in the window comes first: what the ledger was sent will be printed.
-                let Ok(place) = self.pending.reserve().await else { return End::OfInput };
-                let answer = match answer {
-                    Ok(known) => known,
-                    Err(command) => Answer::of(self.ledger.enqueue(*command).await),
-                };
-                place.send(Pending { line: line.number, end: line.end, answer, _room: room });
+                    Input::Asked(asked) => {
+                        if self.send(line.place, asked).await.is_err() {
+                            return End::OfInput;
+                        }
+                    }
+                }
             }
         }
         End::OfInput
     }
-}
 
-/// What is said at the end.
-struct Report {
-    name: String,
-    printed: Printed,
-    end: End,
-    progress: Arc<Progress>,
-}
-
-impl Report {
-    fn tell(self, shutdown: &Shutdown) -> Result<Exit, Failure> {
-        let summary = self.summary();
-        let Self { name, printed, end, progress } = self;
-        drop(progress);
-        let answered = counted(printed.answered, "line");
-        let again = format!(
-            "{answered} of {name} were answered. Running it again is safe for every command that has an id: \
-             what was done answers \"duplicate\": true"
-        );
-        match (printed.stop, end) {
-            (Some(Stop::Ledger { line, error }), _) => {
-                Err(Failure::infrastructure(format!("stopped at line {line}: {error}. {again}")))
-            }
-            (Some(Stop::Output(error)), _) => {
-                Err(Failure::infrastructure(format!("stopped: the outcomes cannot be written: {error}. {again}")))
-            }
-            (None, End::Unreadable(error)) => {
-                Err(Failure::infrastructure(format!("{name} cannot be read any further: {error}. {again}")))
-            }
-            (None, End::Interrupted) => {
-                Err(Failure { exit: shutdown.exit(), message: Some(format!("interrupted. {again}")) })
-            }
-            (None, End::OfInput) => {
-                terminal::say(summary);
-                Ok(if printed.refused == 0 { Exit::Done } else { Exit::Problem })
-            }
-        }
-    }
-
-    /// `10 commands answered in 0.1 s (100/s): 8 ok (1 of them a duplicate), 2 refused`
-    fn summary(&self) -> String {
-        let printed = &self.printed;
-        let took = self.progress.elapsed();
-        let ok = printed.answered.saturating_sub(printed.refused);
-        let mut text = format!(
-            "{} answered in {} ({}): {} ok",
-            counted(printed.answered, "command"),
-            seconds(took),
-            rate(printed.answered, took),
-            count(ok),
-        );
-        if printed.duplicates > 0 {
-            text = format!("{text} ({} done before)", count(printed.duplicates));
-        }
-        if let Some(first) = &printed.first_refused {
-            text = format!("{text}, {} refused; the first: line {}: {}", count(printed.refused), first.line, first.why);
-        }
-        text
+    /// Sends a command to the ledger, and to the printer where its answer will come.
+    ///
+    /// May be dropped at any time: a command that the ledger was sent will be printed, since its place in
+    /// the window was there before.
+    async fn send(&self, at: Place, asked: Result<Box<Command>, Invalid>) -> Result<(), PrinterGone> {
+        let weight = u32::try_from(at.bytes).unwrap_or(u32::MAX).clamp(1, WINDOW_BYTES);
+        let room = Arc::clone(&self.room).acquire_many_owned(weight).await.map_err(|_| PrinterGone)?;
+        let place = self.pending.reserve().await.map_err(|_| PrinterGone)?;
+        let answer = match asked {
+            Ok(command) => Answer::of(self.ledger.enqueue(*command).await),
+            Err(invalid) => Answer::Known(Outcome::Invalid(invalid)),
+        };
+        place.send(Pending { line: at.number, end: at.end, answer, _room: room });
+        Ok(())
     }
 }
+
+/// The printer takes no more, and says why.
+struct PrinterGone;
