@@ -100,9 +100,13 @@ end
 $$;
 
 -- Positions continue the log without a gap. Each batch is looked at as a set.
+--
+-- Index plans are pinned, here and below: a plan that is cached while the tables are empty would scan
+-- for ever.
 create function check_events() returns trigger
 language plpgsql
 set search_path from current
+set enable_seqscan = off
 as $$
 declare
     batch record;
@@ -151,8 +155,6 @@ $$;
 
 -- Legs sum to zero per entry and currency, every account exists, and postings belong to events of the
 -- same transaction (else a balanced pair could be slipped under an old event).
---
--- Index plans are pinned: a plan that is cached while the tables are empty would scan for ever.
 create function check_postings() returns trigger
 language plpgsql
 set search_path from current
