@@ -22,9 +22,7 @@ impl Currency {
 
     /// The currency of a code, if the bank has it.
     pub fn from_code(code: &str) -> Option<Self> {
-        [Self::Eur, Self::Points]
-            .into_iter()
-            .find(|currency| currency.code() == code)
+        [Self::Eur, Self::Points].into_iter().find(|currency| currency.code() == code)
     }
 
     /// Minor units as the decimal text of a command or a query: `1250` is `12.50` EUR.
@@ -70,9 +68,7 @@ pub fn grouped(text: &str) -> String {
         Some(rest) => ("-", rest),
         None => ("", text),
     };
-    let (whole, fraction) = rest
-        .split_once('.')
-        .map_or((rest, None), |(whole, fraction)| (whole, Some(fraction)));
+    let (whole, fraction) = rest.split_once('.').map_or((rest, None), |(whole, fraction)| (whole, Some(fraction)));
     let mut grouped = String::from(sign);
     for (index, digit) in whole.chars().enumerate() {
         if index > 0 && (whole.len() - index).is_multiple_of(3) {
@@ -108,21 +104,15 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_euros() {
-        for text in [
-            "", "1", "1.5", "1.500", ".50", "--1.00", "+1.00", "1.-5", "a.00",
-        ] {
+        for text in ["", "1", "1.5", "1.500", ".50", "--1.00", "+1.00", "1.-5", "a.00"] {
             assert_eq!(Currency::Eur.minor(text), None, "{text}");
         }
     }
 
     #[test]
     fn thousands_are_parted() {
-        for (text, expected) in [
-            ("0.00", "0.00"),
-            ("999", "999"),
-            ("1000", "1,000"),
-            ("-1234567.80", "-1,234,567.80"),
-        ] {
+        for (text, expected) in [("0.00", "0.00"), ("999", "999"), ("1000", "1,000"), ("-1234567.80", "-1,234,567.80")]
+        {
             assert_eq!(grouped(text), expected);
         }
     }

@@ -67,14 +67,7 @@ impl Book {
         floor: Option<i64>,
         owner: Option<String>,
     ) -> AccountId {
-        self.accounts.push(Account {
-            code,
-            kind,
-            currency,
-            floor,
-            owner,
-            balance: 0,
-        });
+        self.accounts.push(Account { code, kind, currency, floor, owner, balance: 0 });
         AccountId(self.accounts.len() - 1)
     }
 
@@ -98,10 +91,7 @@ impl Book {
     pub(crate) fn allows(&self, entry: &[Movement]) -> bool {
         entry.iter().all(|&(id, debit)| {
             let change = self.change(id, debit);
-            change >= 0
-                || self
-                    .spendable(id)
-                    .is_none_or(|spendable| spendable + change >= 0)
+            change >= 0 || self.spendable(id).is_none_or(|spendable| spendable + change >= 0)
         })
     }
 
@@ -115,18 +105,11 @@ impl Book {
 
     /// Every account's balance on its normal side, by code. A code has one currency in this bank.
     pub(crate) fn balances(&self) -> BTreeMap<String, (Currency, i64)> {
-        self.accounts
-            .iter()
-            .map(|account| (account.code.clone(), (account.currency, account.balance)))
-            .collect()
+        self.accounts.iter().map(|account| (account.code.clone(), (account.currency, account.balance))).collect()
     }
 
     fn change(&self, id: AccountId, debit: i64) -> i64 {
-        if self.account(id).kind.is_debit_normal() {
-            debit
-        } else {
-            -debit
-        }
+        if self.account(id).kind.is_debit_normal() { debit } else { -debit }
     }
 }
 
@@ -139,13 +122,7 @@ mod tests {
     fn a_floor_stops_what_lowers_the_account_and_nothing_else() {
         let mut book = Book::default();
         let cash = book.open("cash".into(), Kind::Asset, Currency::Eur, None, None);
-        let wallet = book.open(
-            "wallet".into(),
-            Kind::Liability,
-            Currency::Eur,
-            Some(-500),
-            None,
-        );
+        let wallet = book.open("wallet".into(), Kind::Liability, Currency::Eur, Some(-500), None);
 
         assert!(book.allows(&[(wallet, 500), (cash, -500)]));
         assert!(!book.allows(&[(wallet, 501), (cash, -501)]));

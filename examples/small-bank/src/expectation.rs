@@ -31,9 +31,7 @@ impl Expectation {
             .iter()
             .enumerate()
             .filter(|(_, expected)| **expected != Expected::Ok)
-            .map(
-                |(index, expected)| json!({"outcome": index + 1, "expected": expected.to_string()}),
-            )
+            .map(|(index, expected)| json!({"outcome": index + 1, "expected": expected.to_string()}))
             .collect();
         let balances = bank
             .balances()
@@ -43,17 +41,7 @@ impl Expectation {
                 (code, balance)
             })
             .collect();
-        let preferences = bank
-            .preferences()
-            .into_iter()
-            .map(|(entity, document)| (entity, document.clone()))
-            .collect();
-        Self {
-            commands: json!(script.kinds),
-            outcomes: json!(script.counts()),
-            not_ok,
-            balances,
-            preferences,
-        }
+        let preferences = bank.preferences().into_iter().map(|(entity, document)| (entity, document.clone())).collect();
+        Self { commands: json!(script.kinds), outcomes: json!(script.counts()), not_ok, balances, preferences }
     }
 }

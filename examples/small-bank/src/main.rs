@@ -59,21 +59,15 @@ fn prepare() -> Result<(Plan, Postfold)> {
     if !(1..=9_999).contains(&customers) {
         bail!("SMALL_BANK_CUSTOMERS must be 1 to 9999");
     }
-    let plan = Plan {
-        seed: setting("SMALL_BANK_SEED", SEED)?,
-        customers,
-        mongodb_uri,
-    };
+    let plan = Plan { seed: setting("SMALL_BANK_SEED", SEED)?, customers, mongodb_uri };
     let ledger = Timestamp::now().strftime("small-bank-%Y%m%d-%H%M%S");
     Ok((plan, Postfold::find(ledger.to_string())?))
 }
 
 fn required(name: &str) -> Result<String> {
-    env::var(name).ok().with_context(|| {
-        format!(
-            "{name} is not set; `make demo` sets it, and so does: eval \"$(make -s stack-env)\""
-        )
-    })
+    env::var(name)
+        .ok()
+        .with_context(|| format!("{name} is not set; `make demo` sets it, and so does: eval \"$(make -s stack-env)\""))
 }
 
 fn setting<T: FromStr>(name: &str, default: T) -> Result<T> {

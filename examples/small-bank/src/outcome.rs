@@ -28,13 +28,9 @@ impl Tally {
             self.last_position = Some(position);
         }
         self.taken += 1;
-        let wanted =
-            expected.map_or_else(|| "nothing more".to_owned(), |wanted| wanted.to_string());
+        let wanted = expected.map_or_else(|| "nothing more".to_owned(), |wanted| wanted.to_string());
         if wanted != sort {
-            self.differ(format!(
-                "outcome {}: expected {wanted}, got {sort}: {line}",
-                self.taken
-            ));
+            self.differ(format!("outcome {}: expected {wanted}, got {sort}: {line}", self.taken));
         }
         *self.counts.entry(sort).or_insert(0) += 1;
     }
@@ -42,10 +38,7 @@ impl Tally {
     /// Says that the output is over; `expected_total` outcomes must have come.
     pub fn finish(&mut self, expected_total: usize) {
         if self.taken < expected_total {
-            self.differ(format!(
-                "{expected_total} outcomes expected, only {} came",
-                self.taken
-            ));
+            self.differ(format!("{expected_total} outcomes expected, only {} came", self.taken));
         }
     }
 
@@ -86,21 +79,13 @@ impl Tally {
 fn sort_of(outcome: &Value) -> String {
     if let Some(receipt) = outcome.get("ok") {
         let duplicate = receipt.get("duplicate").and_then(Value::as_bool);
-        return if duplicate == Some(true) {
-            "duplicate".to_owned()
-        } else {
-            "ok".to_owned()
-        };
+        return if duplicate == Some(true) { "duplicate".to_owned() } else { "ok".to_owned() };
     }
     if let Some(rejection) = outcome.get("rejected") {
         let rule = rejection.get("rule").and_then(Value::as_str);
         return format!("rejected: {}", rule.unwrap_or("?"));
     }
-    ["conflict", "invalid"]
-        .into_iter()
-        .find(|sort| outcome.get(sort).is_some())
-        .unwrap_or("unreadable")
-        .to_owned()
+    ["conflict", "invalid"].into_iter().find(|sort| outcome.get(sort).is_some()).unwrap_or("unreadable").to_owned()
 }
 
 /// A duplicate repeats an old position, so it says nothing of the newest.
@@ -121,14 +106,8 @@ mod tests {
     fn every_sort_is_recognised() {
         let rows = [
             (r#"{"ok":{"position":7,"duplicate":false}}"#, Expected::Ok),
-            (
-                r#"{"ok":{"position":3,"duplicate":true}}"#,
-                Expected::Duplicate,
-            ),
-            (
-                r#"{"rejected":{"rule":"unbalanced"}}"#,
-                Expected::Rejected("unbalanced"),
-            ),
+            (r#"{"ok":{"position":3,"duplicate":true}}"#, Expected::Duplicate),
+            (r#"{"rejected":{"rule":"unbalanced"}}"#, Expected::Rejected("unbalanced")),
             (r#"{"conflict":{"entity":"user/42"}}"#, Expected::Conflict),
             (r#"{"invalid":{"field":""}}"#, Expected::Invalid),
         ];

@@ -11,24 +11,14 @@ use crate::book::AccountId;
 pub(crate) const PAYROLL_MEMBERS_MAX: usize = 100;
 
 const GIVEN_NAMES: [&str; 24] = [
-    "Ada", "Bruno", "Clara", "Dario", "Edda", "Felix", "Greta", "Hugo", "Ilse", "Jonas", "Karla",
-    "Levin", "Marta", "Nils", "Olga", "Paul", "Resi", "Sven", "Tilda", "Udo", "Vera", "Willi",
-    "Xenia", "Yann",
+    "Ada", "Bruno", "Clara", "Dario", "Edda", "Felix", "Greta", "Hugo", "Ilse", "Jonas", "Karla", "Levin", "Marta",
+    "Nils", "Olga", "Paul", "Resi", "Sven", "Tilda", "Udo", "Vera", "Willi", "Xenia", "Yann",
 ];
 const FAMILY_NAMES: [&str; 20] = [
-    "Ahorn", "Birke", "Custer", "Dorn", "Eiche", "Fuchs", "Ginster", "Hasel", "Iltis", "Jaspis",
-    "Kiefer", "Linde", "Marder", "Nessel", "Otter", "Pappel", "Reiher", "Schlehe", "Tanne", "Ulme",
+    "Ahorn", "Birke", "Custer", "Dorn", "Eiche", "Fuchs", "Ginster", "Hasel", "Iltis", "Jaspis", "Kiefer", "Linde",
+    "Marder", "Nessel", "Otter", "Pappel", "Reiher", "Schlehe", "Tanne", "Ulme",
 ];
-const TOWNS: [&str; 8] = [
-    "Oberau",
-    "Niederau",
-    "Steinfurt",
-    "Birkenau",
-    "Moosach",
-    "Seeon",
-    "Talheim",
-    "Bergfeld",
-];
+const TOWNS: [&str; 8] = ["Oberau", "Niederau", "Steinfurt", "Birkenau", "Moosach", "Seeon", "Talheim", "Bergfeld"];
 const STREETS: [&str; 8] = [
     "Mill Lane",
     "High Street",
@@ -51,10 +41,8 @@ const EMPLOYERS: [&str; 10] = [
     "bakehouse",
     "observatory",
 ];
-const SHOPS: [&str; 10] = [
-    "grocer", "bakery", "chemist", "bookshop", "cinema", "garage", "florist", "cafe", "hardware",
-    "clothier",
-];
+const SHOPS: [&str; 10] =
+    ["grocer", "bakery", "chemist", "bookshop", "cinema", "garage", "florist", "cafe", "hardware", "clothier"];
 
 /// Somebody who pays salaries.
 #[derive(Debug)]
@@ -103,19 +91,13 @@ pub(crate) struct Customer {
 pub(crate) fn employers(customers: usize) -> Vec<Employer> {
     let large = customers.div_ceil(170).max(1);
     (0..large * 3)
-        .map(|index| Employer {
-            name: numbered(&EMPLOYERS, index),
-            account: None,
-            files_payroll: index < large,
-        })
+        .map(|index| Employer { name: numbered(&EMPLOYERS, index), account: None, files_payroll: index < large })
         .collect()
 }
 
 /// The account codes of shops.
 pub(crate) fn shops(count: usize) -> Vec<String> {
-    (0..count)
-        .map(|index| format!("liabilities:merchants:{}", numbered(&SHOPS, index)))
-        .collect()
+    (0..count).map(|index| format!("liabilities:merchants:{}", numbered(&SHOPS, index))).collect()
 }
 
 fn numbered(names: &[&str], index: usize) -> String {
@@ -131,17 +113,10 @@ pub(crate) fn customer(
     landlords: usize,
 ) -> Customer {
     let joins_later = rng.random_bool(0.2);
-    let days_waited = if joins_later {
-        rng.random_range(1..=330_i64)
-    } else {
-        0
-    };
+    let days_waited = if joins_later { rng.random_range(1..=330_i64) } else { 0 };
     let employer = rng.random_bool(0.85).then(|| employer_of(index, employers));
-    let income = if employer.is_some() {
-        rng.random_range(180_000..=450_000)
-    } else {
-        rng.random_range(60_000..=110_000)
-    };
+    let income =
+        if employer.is_some() { rng.random_range(180_000..=450_000) } else { rng.random_range(60_000..=110_000) };
     let saves = rng.random_bool(0.4);
     Customer {
         number: format!("{:04}", index + 1),
@@ -153,11 +128,7 @@ pub(crate) fn customer(
         pays_fee: rng.random_bool(0.7),
         employer,
         income,
-        rent: if rng.random_bool(0.8) {
-            income * rng.random_range(25..=35) / 100
-        } else {
-            0
-        },
+        rent: if rng.random_bool(0.8) { income * rng.random_range(25..=35) / 100 } else { 0 },
         landlord: rng.random_range(0..landlords),
         bills: income * rng.random_range(45..=70) / 100,
         standing_order: if saves { income / 20 } else { 0 },
@@ -172,16 +143,9 @@ pub(crate) fn customer(
 
 /// Two in three work for a large employer; dealt in turn, so that none outgrows a payroll file.
 fn employer_of(index: usize, employers: &[Employer]) -> usize {
-    let large = employers
-        .iter()
-        .filter(|employer| employer.files_payroll)
-        .count();
+    let large = employers.iter().filter(|employer| employer.files_payroll).count();
     let small = employers.len() - large;
-    if index % 3 == 2 {
-        large + index / 3 % small
-    } else {
-        (index - index / 3) % large
-    }
+    if index % 3 == 2 { large + index / 3 % small } else { (index - index / 3) % large }
 }
 
 fn full_name(rng: &mut ChaCha8Rng) -> String {

@@ -41,9 +41,7 @@ pub(crate) fn removable(document: &Value) -> Option<&'static str> {
     if members("notifications").is_some_and(|all| all.len() > 1 && all.contains_key("sms")) {
         return Some("notifications.sms");
     }
-    members("statement")
-        .is_some_and(|all| all.len() > 1 && all.contains_key("day"))
-        .then_some("statement.day")
+    members("statement").is_some_and(|all| all.len() > 1 && all.contains_key("day")).then_some("statement.day")
 }
 
 /// Merges a patch: objects member by member, anything else as a whole.
@@ -86,15 +84,9 @@ mod tests {
     #[test]
     fn a_patch_goes_in_member_by_member() {
         let mut document = json!({"theme": "dark", "notifications": {"email": true}});
-        merge(
-            &mut document,
-            &json!({"notifications": {"sms": false}, "rows": [1, 2]}),
-        );
+        merge(&mut document, &json!({"notifications": {"sms": false}, "rows": [1, 2]}));
         merge(&mut document, &json!({"rows": [3]}));
-        assert_eq!(
-            document,
-            json!({"theme": "dark", "notifications": {"email": true, "sms": false}, "rows": [3]})
-        );
+        assert_eq!(document, json!({"theme": "dark", "notifications": {"email": true, "sms": false}, "rows": [3]}));
     }
 
     #[test]
@@ -104,10 +96,7 @@ mod tests {
         unset(&mut document, "notifications.sms");
         unset(&mut document, "absent.path");
         unset(&mut document, "absent");
-        assert_eq!(
-            document,
-            json!({"theme": "dark", "notifications": {"email": true}})
-        );
+        assert_eq!(document, json!({"theme": "dark", "notifications": {"email": true}}));
         assert_eq!(removable(&document), None);
         unset(&mut document, "theme");
         assert_eq!(document, json!({"notifications": {"email": true}}));

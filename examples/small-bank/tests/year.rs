@@ -29,11 +29,7 @@ static FULL: LazyLock<(Bank, Script)> = LazyLock::new(|| {
 
 /// Every line that gets an outcome, with the outcome that it must get.
 fn commands(script: &Script) -> impl Iterator<Item = (&str, Expected)> {
-    script
-        .text
-        .lines()
-        .filter(|line| !line.starts_with("{\"clock\""))
-        .zip(script.expected.iter().copied())
+    script.text.lines().filter(|line| !line.starts_with("{\"clock\"")).zip(script.expected.iter().copied())
 }
 
 /// The parsed commands that must be carried out, members of batches one by one.
@@ -67,22 +63,11 @@ fn the_same_seed_gives_the_same_bytes() {
 fn the_demo_has_a_hundred_thousand_commands_and_one_in_a_hundred_goes_wrong() {
     let (_, script) = &*FULL;
     let total = script.expected.len();
-    let wrong = script
-        .expected
-        .iter()
-        .filter(|expected| **expected != Expected::Ok)
-        .count();
+    let wrong = script.expected.iter().filter(|expected| **expected != Expected::Ok).count();
     assert!((100_000..=150_000).contains(&total), "{total} commands");
-    assert!(
-        (total / 125..=total / 75).contains(&wrong),
-        "{wrong} of {total} go wrong"
-    );
+    assert!((total / 125..=total / 75).contains(&wrong), "{wrong} of {total} go wrong");
     assert_eq!(commands(script).count(), total);
-    assert_eq!(
-        script.text.lines().count() - total,
-        3 * 365,
-        "three clock lines a day"
-    );
+    assert_eq!(script.text.lines().count() - total, 3 * 365, "three clock lines a day");
 
     let sorts = script.counts();
     for sort in [
@@ -97,10 +82,7 @@ fn the_demo_has_a_hundred_thousand_commands_and_one_in_a_hundred_goes_wrong() {
         "rejected: account_exists",
         "rejected: batch_failed",
     ] {
-        assert!(
-            sorts.get(sort).is_some_and(|count| *count >= 10),
-            "{sort}: {sorts:?}"
-        );
+        assert!(sorts.get(sort).is_some_and(|count| *count >= 10), "{sort}: {sorts:?}");
     }
     for (kind, at_least) in [
         ("register_currency", 1),
@@ -124,17 +106,10 @@ fn every_accepted_line_is_an_object_and_every_amount_has_the_scale_of_its_curren
         if let Some(legs) = command["legs"].as_array() {
             amounts.extend(legs.iter().flat_map(|leg| [&leg["debit"], &leg["credit"]]));
         }
-        let currency = if text(&command, "id").starts_with("points-") {
-            Currency::Points
-        } else {
-            Currency::Eur
-        };
+        let currency = if text(&command, "id").starts_with("points-") { Currency::Points } else { Currency::Eur };
         for amount in amounts.into_iter().filter(|amount| !amount.is_null()) {
             let amount = amount.as_str().expect("amounts are strings");
-            assert!(
-                currency.minor(amount).is_some_and(|minor| minor > 0),
-                "{amount} in {command}"
-            );
+            assert!(currency.minor(amount).is_some_and(|minor| minor > 0), "{amount} in {command}");
         }
     }
 }
@@ -153,16 +128,9 @@ fn ids_are_used_once() {
 #[test]
 fn recorded_time_never_goes_back() {
     let (_, script) = &*FULL;
-    let clocks: Vec<&str> = script
-        .text
-        .lines()
-        .filter(|line| line.starts_with("{\"clock\""))
-        .collect();
+    let clocks: Vec<&str> = script.text.lines().filter(|line| line.starts_with("{\"clock\"")).collect();
     assert!(clocks.is_sorted());
-    assert!(
-        script.text.starts_with(clocks[0]),
-        "a clock line comes first"
-    );
+    assert!(script.text.starts_with(clocks[0]), "a clock line comes first");
 }
 
 #[test]
@@ -199,28 +167,17 @@ fn movements(command: &Value) -> Vec<(String, i64)> {
     match text(command, "do") {
         "transfer" => {
             // `from` and `to` are used between liabilities only, where `from` is the debit.
-            let debit = command
-                .get("debit")
-                .or(command.get("from"))
-                .and_then(Value::as_str);
-            let credit = command
-                .get("credit")
-                .or(command.get("to"))
-                .and_then(Value::as_str);
+            let debit = command.get("debit").or(command.get("from")).and_then(Value::as_str);
+            let credit = command.get("credit").or(command.get("to")).and_then(Value::as_str);
             let amount = minor(&command["amount"]);
-            vec![
-                (debit.expect("a giver").to_owned(), amount),
-                (credit.expect("a receiver").to_owned(), -amount),
-            ]
+            vec![(debit.expect("a giver").to_owned(), amount), (credit.expect("a receiver").to_owned(), -amount)]
         }
         "post" => command["legs"]
             .as_array()
             .expect("legs")
             .iter()
             .map(|leg| {
-                let debit = leg
-                    .get("debit")
-                    .map_or_else(|| -minor(&leg["credit"]), minor);
+                let debit = leg.get("debit").map_or_else(|| -minor(&leg["credit"]), minor);
                 (text(leg, "account").to_owned(), debit)
             })
             .collect(),
@@ -233,9 +190,7 @@ fn the_lines_alone_lead_to_the_expected_preferences() {
     let (bank, script) = &*FULL;
     let mut documents: BTreeMap<String, Value> = BTreeMap::new();
     for command in carried_out(script) {
-        let document = documents
-            .entry(text(&command, "entity").to_owned())
-            .or_default();
+        let document = documents.entry(text(&command, "entity").to_owned()).or_default();
         match text(&command, "kind") {
             "preference.changed" => preferences::merge(document, &command["data"]),
             "preference.unset" => {
@@ -257,12 +212,9 @@ fn the_lines_alone_lead_to_the_expected_preferences() {
 fn a_version_that_is_expected_is_the_number_of_changes_so_far() {
     let (_, script) = &*FULL;
     let mut versions: BTreeMap<String, u64> = BTreeMap::new();
-    for (line, expected) in commands(script).filter(|(line, _)| line.contains("\"do\":\"record\""))
-    {
+    for (line, expected) in commands(script).filter(|(line, _)| line.contains("\"do\":\"record\"")) {
         let command: Value = serde_json::from_str(line).expect("JSON");
-        let version = versions
-            .entry(text(&command, "entity").to_owned())
-            .or_default();
+        let version = versions.entry(text(&command, "entity").to_owned()).or_default();
         let wanted = command["expected_version"].as_u64();
         match expected {
             Expected::Conflict => assert_ne!(wanted, Some(*version), "{line}"),
@@ -302,15 +254,8 @@ fn what_is_expected_can_be_written_down() {
     let mut bank = Bank::new(SEED, 60);
     let script = bank.year();
     let expectation = serde_json::to_value(Expectation::of(&bank, &script)).expect("serialises");
-    let not_ok = script
-        .expected
-        .iter()
-        .filter(|expected| **expected != Expected::Ok)
-        .count();
+    let not_ok = script.expected.iter().filter(|expected| **expected != Expected::Ok).count();
     assert_eq!(expectation["not_ok"].as_array().map(Vec::len), Some(not_ok));
-    assert_eq!(
-        expectation["balances"]["equity:capital"]["posted"],
-        "5000000.00"
-    );
+    assert_eq!(expectation["balances"]["equity:capital"]["posted"], "5000000.00");
     assert!(expectation["preferences"]["user/0001"]["theme"].is_string());
 }

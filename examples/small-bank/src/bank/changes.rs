@@ -44,11 +44,7 @@ impl Bank {
             return;
         };
         let customer = &mut self.customers[index];
-        let taken_back = if self.rng.random_bool(0.2) {
-            preferences::removable(&customer.preferences)
-        } else {
-            None
-        };
+        let taken_back = if self.rng.random_bool(0.2) { preferences::removable(&customer.preferences) } else { None };
         let (kind, data) = if let Some(path) = taken_back {
             preferences::unset(&mut customer.preferences, path);
             ("preference.unset", json!({"paths": [path]}))
@@ -57,12 +53,7 @@ impl Bank {
             preferences::merge(&mut customer.preferences, &patch);
             ("preference.changed", patch)
         };
-        let record = Record {
-            entity: format!("user/{}", customer.number),
-            kind,
-            data,
-            expected_version: None,
-        };
+        let record = Record { entity: format!("user/{}", customer.number), kind, data, expected_version: None };
         self.script.say(&Command::Record(record), Expected::Ok);
     }
 }

@@ -37,9 +37,7 @@ impl Bank {
             return None;
         }
         let index = self.active[self.rng.random_range(0..self.active.len())];
-        self.customers[index]
-            .current
-            .map(|account| (index, account))
+        self.customers[index].current.map(|account| (index, account))
     }
 
     pub(super) fn any_shop(&mut self) -> AccountId {
@@ -48,9 +46,7 @@ impl Bank {
     }
 
     fn affords(&self, account: AccountId, cents: i64) -> bool {
-        self.book
-            .spendable(account)
-            .is_none_or(|spendable| spendable >= cents)
+        self.book.spendable(account).is_none_or(|spendable| spendable >= cents)
     }
 
     fn card_payment(&mut self) {
@@ -58,26 +54,15 @@ impl Bank {
             return;
         };
         // Small amounts are more frequent than large ones.
-        let cents = self
-            .rng
-            .random_range(150..=20_000)
-            .min(self.rng.random_range(150..=20_000));
-        let fee = if self.rng.random_bool(0.15) {
-            (cents * ABROAD_RATE / 10_000).max(1)
-        } else {
-            0
-        };
+        let cents = self.rng.random_range(150..=20_000).min(self.rng.random_range(150..=20_000));
+        let fee = if self.rng.random_bool(0.15) { (cents * ABROAD_RATE / 10_000).max(1) } else { 0 };
         if !self.affords(current, cents + fee) {
             return;
         }
         let shop = self.any_shop();
         let id = self.next_id("card");
         if fee > 0 {
-            let entry = [
-                (current, cents + fee),
-                (shop, -cents),
-                (self.accounts.card_fees, -fee),
-            ];
+            let entry = [(current, cents + fee), (shop, -cents), (self.accounts.card_fees, -fee)];
             self.post(id, &entry, "Card payment abroad", None);
         } else {
             self.transfer(&Order::new(id, current, shop, cents, "Card payment"));
@@ -103,13 +88,7 @@ impl Bank {
         let cents = self.rng.random_range(1..=10) * 2_000;
         if self.affords(current, cents) {
             let id = self.next_id("cash");
-            self.transfer(&Order::new(
-                id,
-                current,
-                self.accounts.cash,
-                cents,
-                "Cash withdrawal",
-            ));
+            self.transfer(&Order::new(id, current, self.accounts.cash, cents, "Cash withdrawal"));
         }
     }
 }

@@ -45,10 +45,7 @@ impl Bank {
             if let Parties::FromTo { to, .. } = &mut transfer.parties {
                 to.push_str(":nobody");
             }
-            self.script.say(
-                &Command::Transfer(transfer),
-                Expected::Rejected("unknown_account"),
-            );
+            self.script.say(&Command::Transfer(transfer), Expected::Rejected("unknown_account"));
         }
     }
 
@@ -57,8 +54,7 @@ impl Bank {
         if let Some(order) = self.small_payment() {
             let mut transfer = self.write_transfer(&order);
             transfer.amount.push('5');
-            self.script
-                .say(&Command::Transfer(transfer), Expected::Invalid);
+            self.script.say(&Command::Transfer(transfer), Expected::Invalid);
         }
     }
 
@@ -66,10 +62,7 @@ impl Bank {
     fn send_a_float(&mut self) {
         if let Some(order) = self.small_payment() {
             let (from, to) = (self.code(order.debit), self.code(order.credit));
-            let line = format!(
-                r#"{{"do":"transfer","id":"{}","amount":12.5,"from":"{from}","to":"{to}"}}"#,
-                order.id
-            );
+            let line = format!(r#"{{"do":"transfer","id":"{}","amount":12.5,"from":"{from}","to":"{to}"}}"#, order.id);
             self.script.line(&line, "transfer", Expected::Invalid);
         }
     }
@@ -86,8 +79,7 @@ impl Bank {
                 text: "A cent is missing".to_owned(),
                 at: None,
             };
-            self.script
-                .say(&Command::Post(post), Expected::Rejected("unbalanced"));
+            self.script.say(&Command::Post(post), Expected::Rejected("unbalanced"));
         }
     }
 
@@ -124,10 +116,8 @@ impl Bank {
     fn misspell(&mut self) {
         if let Some(order) = self.small_payment() {
             let (from, to) = (self.code(order.debit), self.code(order.credit));
-            let line = format!(
-                r#"{{"do":"transfer","id":"{}","ammount":"12.50","from":"{from}","to":"{to}"}}"#,
-                order.id
-            );
+            let line =
+                format!(r#"{{"do":"transfer","id":"{}","ammount":"12.50","from":"{from}","to":"{to}"}}"#, order.id);
             self.script.line(&line, "transfer", Expected::Invalid);
         }
     }
@@ -144,8 +134,7 @@ impl Bank {
             data: json!({"address": {"street": "Old Road 1", "town": "Nowhere"}}),
             expected_version: Some(customer.changes - 1),
         };
-        self.script
-            .say(&Command::Record(record), Expected::Conflict);
+        self.script.say(&Command::Record(record), Expected::Conflict);
     }
 
     /// A set-up script run again: harmless when it says the same, refused when it does not.
@@ -156,9 +145,7 @@ impl Bank {
         let mut open = self.write_open(current);
         let mut expected = Expected::Duplicate;
         if self.rng.random_bool(0.5) {
-            open.limits = Some(Limits {
-                floor: "-1000.00".to_owned(),
-            });
+            open.limits = Some(Limits { floor: "-1000.00".to_owned() });
             expected = Expected::Rejected("account_exists");
         }
         self.script.say(&Command::OpenAccount(open), expected);

@@ -79,15 +79,7 @@ impl Bank {
             employer.account = Some(opening::employer(&mut book, &employer.name));
         }
         let customers = (0..customers)
-            .map(|index| {
-                people::customer(
-                    &mut rng,
-                    index,
-                    FIRST_DAY,
-                    &employers,
-                    accounts.landlords.len(),
-                )
-            })
+            .map(|index| people::customer(&mut rng, index, FIRST_DAY, &employers, accounts.landlords.len()))
             .collect();
         Self {
             rng,
@@ -177,15 +169,9 @@ impl Bank {
         let credit = self.book.account(order.credit);
         // Both ways to say it are used: money moves `from` a customer `to` another, all else by sides.
         let parties = if debit.kind == credit.kind && !debit.kind.is_debit_normal() {
-            Parties::FromTo {
-                from: debit.code.clone(),
-                to: credit.code.clone(),
-            }
+            Parties::FromTo { from: debit.code.clone(), to: credit.code.clone() }
         } else {
-            Parties::Sides {
-                debit: debit.code.clone(),
-                credit: credit.code.clone(),
-            }
+            Parties::Sides { debit: debit.code.clone(), credit: credit.code.clone() }
         };
         Transfer {
             id: order.id.clone(),
@@ -199,12 +185,7 @@ impl Bank {
 
     /// An entry of any number of legs, all in one currency.
     fn post(&mut self, id: String, entry: &[Movement], text: &str, at: Option<String>) -> bool {
-        let command = Command::Post(Post {
-            id,
-            legs: self.write_legs(entry),
-            text: text.to_owned(),
-            at,
-        });
+        let command = Command::Post(Post { id, legs: self.write_legs(entry), text: text.to_owned(), at });
         self.decide(command, entry)
     }
 
@@ -216,11 +197,7 @@ impl Bank {
                 let amount = account.currency.text(debit.abs());
                 Leg {
                     account: account.code.clone(),
-                    side: if debit > 0 {
-                        Side::Debit(amount)
-                    } else {
-                        Side::Credit(amount)
-                    },
+                    side: if debit > 0 { Side::Debit(amount) } else { Side::Credit(amount) },
                 }
             })
             .collect()
@@ -233,8 +210,7 @@ impl Bank {
             self.script.say(&command, Expected::Ok);
             self.remember(command);
         } else {
-            self.script
-                .say(&command, Expected::Rejected("insufficient_funds"));
+            self.script.say(&command, Expected::Rejected("insufficient_funds"));
         }
         allowed
     }
@@ -260,21 +236,7 @@ struct Order {
 }
 
 impl Order {
-    const fn new(
-        id: String,
-        debit: AccountId,
-        credit: AccountId,
-        cents: i64,
-        text: &'static str,
-    ) -> Self {
-        Self {
-            id,
-            debit,
-            credit,
-            cents,
-            text,
-            at: None,
-            correlation: None,
-        }
+    const fn new(id: String, debit: AccountId, credit: AccountId, cents: i64, text: &'static str) -> Self {
+        Self { id, debit, credit, cents, text, at: None, correlation: None }
     }
 }

@@ -119,13 +119,7 @@ impl Bank {
             let customer = &self.customers[index];
             let id = format!("bills-{}-{}", month_of(today), customer.number);
             let cents = customer.bills;
-            self.charge(&Order::new(
-                id,
-                current,
-                self.accounts.nostro,
-                cents,
-                "Utilities and insurance",
-            ));
+            self.charge(&Order::new(id, current, self.accounts.nostro, cents, "Utilities and insurance"));
         }
     }
 
@@ -135,13 +129,7 @@ impl Bank {
             if customer.employer.is_none() {
                 let id = format!("support-{}-{}", month_of(today), customer.number);
                 let cents = customer.income;
-                self.transfer(&Order::new(
-                    id,
-                    self.accounts.nostro,
-                    current,
-                    cents,
-                    "Support",
-                ));
+                self.transfer(&Order::new(id, self.accounts.nostro, current, cents, "Support"));
             }
         }
     }
@@ -161,22 +149,12 @@ impl Bank {
     fn fund_employers(&mut self, today: Date) {
         for employer in 0..self.employers.len() {
             let cents = self.payroll(employer).iter().map(|pay| pay.cents).sum();
-            let (Some(account), nostro) = (self.employers[employer].account, self.accounts.nostro)
-            else {
+            let (Some(account), nostro) = (self.employers[employer].account, self.accounts.nostro) else {
                 continue;
             };
             if cents > 0 {
-                let id = format!(
-                    "funding-{}-{}",
-                    month_of(today),
-                    self.employers[employer].name
-                );
-                self.post(
-                    id,
-                    &[(nostro, cents), (account, -cents)],
-                    "Payroll funding",
-                    None,
-                );
+                let id = format!("funding-{}-{}", month_of(today), self.employers[employer].name);
+                self.post(id, &[(nostro, cents), (account, -cents)], "Payroll funding", None);
             }
         }
     }
@@ -187,11 +165,7 @@ impl Bank {
             return;
         }
         let month = month_of(today);
-        let filers = self
-            .employers
-            .iter()
-            .filter(|employer| employer.files_payroll)
-            .count();
+        let filers = self.employers.iter().filter(|employer| employer.files_payroll).count();
         // Another large employer gets it wrong each month.
         let careless = usize::try_from(today.month()).unwrap_or(0) % filers.max(1);
         for employer in 0..self.employers.len() {
@@ -203,11 +177,7 @@ impl Bank {
                 continue;
             }
             for (part, orders) in orders.chunks(PAYROLL_MEMBERS_MAX).enumerate() {
-                let id = format!(
-                    "payroll-{month}-{}-{}",
-                    self.employers[employer].name,
-                    part + 1
-                );
+                let id = format!("payroll-{month}-{}-{}", self.employers[employer].name, part + 1);
                 self.file_payroll(&id, orders, employer == careless && part == 0);
             }
         }
@@ -215,17 +185,13 @@ impl Bank {
 
     /// One all-or-nothing file. A careless employer sends it with a wrong account first, and the right one twice.
     fn file_payroll(&mut self, id: &str, orders: &[Order], careless: bool) {
-        let members: Vec<Transfer> = orders
-            .iter()
-            .map(|order| self.write_transfer(order))
-            .collect();
+        let members: Vec<Transfer> = orders.iter().map(|order| self.write_transfer(order)).collect();
         if careless {
             let wrong = batch(id, misdirected(members.clone()));
             self.script.say(&wrong, Expected::Rejected("batch_failed"));
         }
         for order in orders {
-            self.book
-                .post(&[(order.debit, order.cents), (order.credit, -order.cents)]);
+            self.book.post(&[(order.debit, order.cents), (order.credit, -order.cents)]);
         }
         let right = batch(id, members);
         self.script.say(&right, Expected::Ok);
@@ -257,23 +223,12 @@ impl Bank {
         self.current_accounts()
             .into_iter()
             .filter(|&(customer, _)| self.customers[customer].employer == Some(employer))
-            .map(|(customer, account)| Pay {
-                customer,
-                account,
-                cents: self.customers[customer].income,
-            })
+            .map(|(customer, account)| Pay { customer, account, cents: self.customers[customer].income })
             .collect()
     }
 
     fn current_accounts(&self) -> Vec<(usize, AccountId)> {
-        self.active
-            .iter()
-            .filter_map(|&index| {
-                self.customers[index]
-                    .current
-                    .map(|account| (index, account))
-            })
-            .collect()
+        self.active.iter().filter_map(|&index| self.customers[index].current.map(|account| (index, account))).collect()
     }
 }
 
@@ -293,11 +248,7 @@ fn batch(id: &str, members: Vec<Transfer>) -> Command {
 
 /// The last member goes to an account that was never opened, so all before it must be undone.
 fn misdirected(mut members: Vec<Transfer>) -> Vec<Transfer> {
-    if let Some(Transfer {
-        parties: Parties::FromTo { to, .. },
-        ..
-    }) = members.last_mut()
-    {
+    if let Some(Transfer { parties: Parties::FromTo { to, .. }, .. }) = members.last_mut() {
         to.push_str(":closed-long-ago");
     }
     members
@@ -318,12 +269,7 @@ mod tests {
 
     #[test]
     fn interest_is_rounded_down_and_never_negative() {
-        for (cents, rate, expected) in [
-            (0, 150, 0),
-            (-100_000, 150, 0),
-            (100_000, 150, 125),
-            (79, 990, 0),
-        ] {
+        for (cents, rate, expected) in [(0, 150, 0), (-100_000, 150, 0), (100_000, 150, 125), (79, 990, 0)] {
             assert_eq!(monthly_interest(cents, rate), expected);
         }
     }

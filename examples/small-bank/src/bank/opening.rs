@@ -28,25 +28,11 @@ pub(super) fn house(book: &mut Book, customers: usize) -> House {
     let card_fees = euros("income:fees:card-abroad", Kind::Income);
     let overdraft_interest = euros("income:interest:overdraft", Kind::Income);
     let savings_interest = euros("expense:interest:savings", Kind::Expense);
-    let shops = people::shops(customers.div_ceil(30))
-        .iter()
-        .map(|code| euros(code, Kind::Liability))
-        .collect();
+    let shops = people::shops(customers.div_ceil(30)).iter().map(|code| euros(code, Kind::Liability)).collect();
     let landlords = (1..=customers.div_ceil(100))
-        .map(|number| {
-            euros(
-                &format!("liabilities:landlords:{number:02}"),
-                Kind::Liability,
-            )
-        })
+        .map(|number| euros(&format!("liabilities:landlords:{number:02}"), Kind::Liability))
         .collect();
-    let points_given = book.open(
-        "expense:points".to_owned(),
-        Kind::Expense,
-        Currency::Points,
-        None,
-        None,
-    );
+    let points_given = book.open("expense:points".to_owned(), Kind::Expense, Currency::Points, None, None);
     House {
         cash,
         nostro,
@@ -90,26 +76,14 @@ impl Bank {
         ];
         all.extend(&house.shops);
         all.extend(&house.landlords);
-        all.extend(
-            self.employers
-                .iter()
-                .filter_map(|employer| employer.account),
-        );
+        all.extend(self.employers.iter().filter_map(|employer| employer.account));
         for account in all {
             self.say_open(account);
         }
 
-        let (cash, nostro, capital) = (
-            self.accounts.cash,
-            self.accounts.nostro,
-            self.accounts.capital,
-        );
+        let (cash, nostro, capital) = (self.accounts.cash, self.accounts.nostro, self.accounts.capital);
         let id = self.next_id("capital");
-        let entry = [
-            (nostro, CAPITAL - VAULT),
-            (cash, VAULT),
-            (capital, -CAPITAL),
-        ];
+        let entry = [(nostro, CAPITAL - VAULT), (cash, VAULT), (capital, -CAPITAL)];
         self.post(id, &entry, "Capital paid in", None);
     }
 
@@ -125,9 +99,7 @@ impl Bank {
             account: account.code.clone(),
             currency: account.currency.code(),
             kind: account.kind,
-            limits: account.floor.map(|floor| Limits {
-                floor: account.currency.text(floor),
-            }),
+            limits: account.floor.map(|floor| Limits { floor: account.currency.text(floor) }),
             owner: account.owner.clone(),
         }
     }
@@ -183,22 +155,10 @@ impl Bank {
 
         let cents = self.rng.random_range(10_000..=150_000);
         let id = self.next_id("first");
-        self.transfer(&Order::new(
-            id,
-            self.accounts.nostro,
-            current,
-            cents,
-            "First deposit",
-        ));
+        self.transfer(&Order::new(id, self.accounts.nostro, current, cents, "First deposit"));
     }
 
-    fn open_for(
-        &mut self,
-        index: usize,
-        what: &str,
-        currency: Currency,
-        floor: Option<i64>,
-    ) -> AccountId {
+    fn open_for(&mut self, index: usize, what: &str, currency: Currency, floor: Option<i64>) -> AccountId {
         let number = &self.customers[index].number;
         let account = self.book.open(
             format!("liabilities:customers:{number}:{what}"),

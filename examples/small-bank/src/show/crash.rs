@@ -40,10 +40,7 @@ pub(crate) async fn kill_and_resume(postfold: &Postfold, report: &mut Report) ->
     let finished = postfold.run(&CATCH_UP).await?;
     drop(bar);
     report.check("the next projector catches up", finished.clean());
-    let folded: u64 = stood
-        .iter()
-        .map(|model| model.head - model.position().min(model.head))
-        .sum();
+    let folded: u64 = stood.iter().map(|model| model.head - model.position().min(model.head)).sum();
     let speed = rate(folded, finished.took);
     report.say(format_args!(
         "   resumed: {} events folded into {} read models in {}: {speed}",
@@ -56,10 +53,7 @@ pub(crate) async fn kill_and_resume(postfold: &Postfold, report: &mut Report) ->
 }
 
 /// Looks at the checkpoints until a third of the work is done. `None`: it was all done before that was seen.
-async fn until_half_way(
-    postfold: &Postfold,
-    running: &mut Running,
-) -> Result<Option<Vec<ModelStatus>>> {
+async fn until_half_way(postfold: &Postfold, running: &mut Running) -> Result<Option<Vec<ModelStatus>>> {
     while !running.has_ended()? {
         // The very first looks may come before the projector has set up what they look at.
         let models = postfold.models().await.unwrap_or_default();
@@ -77,11 +71,7 @@ fn is_half_way(models: &[ModelStatus]) -> bool {
     done < all && done >= all / 3 && done > 0
 }
 
-async fn all_caught_up(
-    postfold: &Postfold,
-    report: &mut Report,
-    stood: &[ModelStatus],
-) -> Result<()> {
+async fn all_caught_up(postfold: &Postfold, report: &mut Report, stood: &[ModelStatus]) -> Result<()> {
     let head = postfold.head().await?.position;
     let models = postfold.models().await?;
     let behind: Vec<String> = models
@@ -105,13 +95,7 @@ async fn all_caught_up(
     } else {
         Err(faults.join(", "))
     };
-    report.check(
-        format_args!(
-            "all {} read models have seen the log to its head",
-            models.len()
-        ),
-        result,
-    );
+    report.check(format_args!("all {} read models have seen the log to its head", models.len()), result);
     Ok(())
 }
 
@@ -119,12 +103,7 @@ fn progress_table(models: &[ModelStatus]) -> Table {
     let mut table = table::new(&["read model", "checkpoint", "head", "done"]);
     for model in models {
         let percent = model.position() * 100 / model.head.max(1);
-        table.add_row([
-            model.name.clone(),
-            number(model.position()),
-            number(model.head),
-            format!("{percent} %"),
-        ]);
+        table.add_row([model.name.clone(), number(model.position()), number(model.head), format!("{percent} %")]);
     }
     table::align_numbers(&mut table, 1);
     table

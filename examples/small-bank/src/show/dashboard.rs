@@ -27,26 +27,18 @@ pub(crate) fn trial_balance(balances: &[Balance], report: &mut Report) {
     let mut totals: BTreeMap<(Currency, bool, &str), i64> = BTreeMap::new();
     let mut differences: BTreeMap<Currency, i64> = BTreeMap::new();
     for balance in balances {
-        let (Some(currency), Some(minor)) =
-            (Currency::from_code(&balance.currency), balance.minor())
-        else {
+        let (Some(currency), Some(minor)) = (Currency::from_code(&balance.currency), balance.minor()) else {
             continue;
         };
         let is_debit = matches!(balance.kind.as_str(), "asset" | "expense");
-        *totals
-            .entry((currency, !is_debit, balance.kind.as_str()))
-            .or_default() += minor;
+        *totals.entry((currency, !is_debit, balance.kind.as_str())).or_default() += minor;
         *differences.entry(currency).or_default() += if is_debit { minor } else { -minor };
     }
 
     let mut table = table::new(&["type", "currency", "debit", "credit"]);
     for ((currency, is_credit, kind), minor) in totals {
         let total = grouped(&currency.text(minor));
-        let (debit, credit) = if is_credit {
-            (String::new(), total)
-        } else {
-            (total, String::new())
-        };
+        let (debit, credit) = if is_credit { (String::new(), total) } else { (total, String::new()) };
         table.add_row([kind.to_owned(), currency.to_string(), debit, credit]);
     }
     table::align_numbers(&mut table, 2);
@@ -55,19 +47,10 @@ pub(crate) fn trial_balance(balances: &[Balance], report: &mut Report) {
     let unbalanced: Vec<String> = differences
         .into_iter()
         .filter(|(_, minor)| *minor != 0)
-        .map(|(currency, minor)| {
-            format!("debits less credits: {} {currency}", currency.text(minor))
-        })
+        .map(|(currency, minor)| format!("debits less credits: {} {currency}", currency.text(minor)))
         .collect();
-    let result = if unbalanced.is_empty() {
-        Ok(())
-    } else {
-        Err(unbalanced.join(", "))
-    };
-    report.check(
-        "the trial balance adds up to zero in every currency",
-        result,
-    );
+    let result = if unbalanced.is_empty() { Ok(()) } else { Err(unbalanced.join(", ")) };
+    report.check("the trial balance adds up to zero in every currency", result);
 }
 
 /// What the bank earned and spent, by account.
@@ -75,11 +58,7 @@ pub(crate) fn income(balances: &[Balance], report: &Report) {
     let mut table = table::new(&["income and expenses", "currency", "since the first day"]);
     for balance in balances {
         if matches!(balance.kind.as_str(), "income" | "expense") {
-            table.add_row([
-                balance.account.clone(),
-                balance.currency.clone(),
-                grouped(&balance.posted),
-            ]);
+            table.add_row([balance.account.clone(), balance.currency.clone(), grouped(&balance.posted)]);
         }
     }
     table::align_numbers(&mut table, 2);
@@ -90,13 +69,8 @@ pub(crate) fn income(balances: &[Balance], report: &Report) {
 pub(crate) fn richest(balances: &[Balance], report: &Report) {
     let mut wealth: BTreeMap<&str, i64> = BTreeMap::new();
     for balance in balances {
-        let customer = balance
-            .account
-            .strip_prefix("liabilities:customers:")
-            .and_then(|rest| rest.split_once(':'));
-        if let (Some((number, _)), Some(minor), "EUR") =
-            (customer, balance.minor(), balance.currency.as_str())
-        {
+        let customer = balance.account.strip_prefix("liabilities:customers:").and_then(|rest| rest.split_once(':'));
+        if let (Some((number, _)), Some(minor), "EUR") = (customer, balance.minor(), balance.currency.as_str()) {
             *wealth.entry(number).or_default() += minor;
         }
     }
@@ -112,11 +86,7 @@ pub(crate) fn richest(balances: &[Balance], report: &Report) {
 }
 
 /// The last changes of the customer who changed most, and one user's preferences.
-pub(crate) async fn changes(
-    read_models: &ReadModels,
-    bank: &Bank,
-    report: &mut Report,
-) -> Result<()> {
+pub(crate) async fn changes(read_models: &ReadModels, bank: &Bank, report: &mut Report) -> Result<()> {
     let Some((entity, count)) = bank.most_changed() else {
         return Ok(());
     };
@@ -140,9 +110,7 @@ pub(crate) async fn changes(
 
 /// One change on one line: when, what, and what it says.
 fn change_line(change: &Document) -> String {
-    let when = change
-        .get_datetime("recorded_at")
-        .map_or_else(|_| String::new(), |time| time.to_string());
+    let when = change.get_datetime("recorded_at").map_or_else(|_| String::new(), |time| time.to_string());
     let kind = change.get_str("kind").unwrap_or_default();
     let data = change.get("data").map_or(Value::Null, plain);
     format!("{when} {kind}: {data}")

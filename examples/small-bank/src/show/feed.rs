@@ -81,11 +81,7 @@ async fn feed(mut child: Child, bank: Bank, stop: Arc<AtomicBool>) -> Result<Fed
         bail!("postfold apply -: {status}: {}", last_words(&words));
     }
     let (bank, days) = sent?;
-    Ok(Fed {
-        bank,
-        tally: tally?,
-        days,
-    })
+    Ok(Fed { bank, tally: tally?, days })
 }
 
 async fn send(
@@ -101,9 +97,7 @@ async fn send(
         let script = bank.day(today);
         // What is expected goes ahead of the command, so it is there when the outcome comes.
         for outcome in script.expected {
-            expected
-                .send(outcome)
-                .context("nobody reads the outcomes")?;
+            expected.send(outcome).context("nobody reads the outcomes")?;
         }
         stdin.write_all(script.text.as_bytes()).await?;
         stdin.flush().await?;

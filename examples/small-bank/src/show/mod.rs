@@ -28,10 +28,7 @@ pub(crate) struct Plan {
 pub(crate) async fn play(plan: &Plan, postfold: &Postfold, report: &mut Report) -> Result<()> {
     report.headline("A new ledger");
     let opened = postfold.run(&["init"]).await?;
-    opened
-        .clean()
-        .map_err(anyhow::Error::msg)
-        .context("postfold init")?;
+    opened.clean().map_err(anyhow::Error::msg).context("postfold init")?;
     report.say(format_args!("   {}", postfold.ledger()));
 
     report.headline("A year of a small bank is made up from a seed");
@@ -69,10 +66,7 @@ fn close(postfold: &Postfold, files: &filing::Files, report: &mut Report) -> Res
     for (name, value) in report.figures() {
         figures.add_row([name, value]);
     }
-    figures.add_row([
-        "the whole demo".to_owned(),
-        report::seconds(report.elapsed()),
-    ]);
+    figures.add_row(["the whole demo".to_owned(), report::seconds(report.elapsed())]);
     table::align_numbers(&mut figures, 1);
     report.say(figures);
 
@@ -80,18 +74,13 @@ fn close(postfold: &Postfold, files: &filing::Files, report: &mut Report) -> Res
         std::fs::remove_dir_all(&files.directory)
             .with_context(|| format!("{} cannot be removed", files.directory.display()))?;
     } else {
-        report.say(format_args!(
-            "   commands, outcomes and expectations are kept in {}",
-            files.directory.display()
-        ));
+        report.say(format_args!("   commands, outcomes and expectations are kept in {}", files.directory.display()));
     }
 
     let again = format!("{} --ledger {}", shown(postfold), postfold.ledger());
     report.say("\nTry next:");
     report.say("   eval \"$(make -s stack-env)\"");
-    report.say(format_args!(
-        "   {again} balances liabilities:customers:0001"
-    ));
+    report.say(format_args!("   {again} balances liabilities:customers:0001"));
     report.say(format_args!("   {again} events --limit 5"));
     report.say(format_args!("   {again} project status"));
     Ok(())
@@ -100,10 +89,5 @@ fn close(postfold: &Postfold, files: &filing::Files, report: &mut Report) -> Res
 /// The binary as one would type it from here.
 fn shown(postfold: &Postfold) -> String {
     let binary = postfold.binary();
-    std::env::current_dir()
-        .ok()
-        .and_then(|here| binary.strip_prefix(here).ok())
-        .unwrap_or(binary)
-        .display()
-        .to_string()
+    std::env::current_dir().ok().and_then(|here| binary.strip_prefix(here).ok()).unwrap_or(binary).display().to_string()
 }

@@ -117,10 +117,8 @@ impl Postfold {
 
     /// Starts a command and reads its outputs in the background, so that it never waits for us.
     pub(crate) fn start(&self, arguments: &[&str]) -> Result<Running> {
-        let mut child = self
-            .command(arguments)
-            .spawn()
-            .with_context(|| format!("{} does not start", self.binary.display()))?;
+        let mut child =
+            self.command(arguments).spawn().with_context(|| format!("{} does not start", self.binary.display()))?;
         Ok(Running {
             stdout: drain(child.stdout.take()),
             stderr: drain(child.stderr.take()),
@@ -131,21 +129,15 @@ impl Postfold {
 
     /// Runs a command to its end, whatever its exit code.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Result<Finished> {
-        self.start(arguments)?
-            .finish()
-            .await
-            .with_context(|| format!("postfold {}", arguments.join(" ")))
+        self.start(arguments)?.finish().await.with_context(|| format!("postfold {}", arguments.join(" ")))
     }
 
     /// Runs a query that must succeed and answer one JSON value.
     pub(crate) async fn query<T: for<'a> Deserialize<'a>>(&self, arguments: &[&str]) -> Result<T> {
         let said = || format!("postfold {}", arguments.join(" "));
         let finished = self.run(arguments).await?;
-        finished
-            .clean()
-            .map_err(|why| anyhow!("{}: {why}", said()))?;
-        serde_json::from_str(&finished.stdout)
-            .with_context(|| format!("{}: the answer is not as agreed", said()))
+        finished.clean().map_err(|why| anyhow!("{}: {why}", said()))?;
+        serde_json::from_str(&finished.stdout).with_context(|| format!("{}: the answer is not as agreed", said()))
     }
 
     /// How far every read model is.
@@ -162,10 +154,7 @@ impl Postfold {
 impl Running {
     /// Ends the process at once, as a crash would, and waits until it is gone.
     pub(crate) async fn crash(mut self) -> Result<()> {
-        self.child
-            .kill()
-            .await
-            .context("the child cannot be killed")
+        self.child.kill().await.context("the child cannot be killed")
     }
 
     /// Asks the process to end, as Ctrl-C does, and waits for it.
@@ -205,11 +194,7 @@ impl Finished {
         if self.status.success() {
             return Ok(());
         }
-        let words = if self.stderr.trim().is_empty() {
-            &self.stdout
-        } else {
-            &self.stderr
-        };
+        let words = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
         Err(format!("{}: {}", self.status, last_words(words)))
     }
 }

@@ -22,9 +22,7 @@ pub(crate) struct ReadModels {
 impl ReadModels {
     /// Finds the database that belongs to a ledger.
     pub(crate) async fn connect(uri: &str, ledger: &str) -> Result<Self> {
-        let mut options = ClientOptions::parse(uri)
-            .await
-            .context("MONGODB_URI cannot be read")?;
+        let mut options = ClientOptions::parse(uri).await.context("MONGODB_URI cannot be read")?;
         options.server_selection_timeout = Some(Duration::from_secs(SERVER_SECONDS_MAX));
         let client = Client::with_options(options)?;
         let names = client.list_database_names().await?;
@@ -32,9 +30,7 @@ impl ReadModels {
             .iter()
             .find(|name| name.ends_with(ledger))
             .with_context(|| format!("no database belongs to {ledger}"))?;
-        Ok(Self {
-            database: client.database(name),
-        })
+        Ok(Self { database: client.database(name) })
     }
 
     pub(crate) fn balances(&self) -> Collection<Document> {
@@ -44,10 +40,7 @@ impl ReadModels {
     /// The changes of an entity, oldest first.
     pub(crate) async fn changes(&self, entity: &str) -> Result<Vec<Document>> {
         let changelogs: Collection<Document> = self.database.collection("changelogs");
-        let mut cursor = changelogs
-            .find(doc! { "entity": entity })
-            .sort(doc! { "version": 1 })
-            .await?;
+        let mut cursor = changelogs.find(doc! { "entity": entity }).sort(doc! { "version": 1 }).await?;
         let mut all = Vec::new();
         while cursor.advance().await? {
             all.push(cursor.deserialize_current()?);
@@ -81,10 +74,8 @@ pub(crate) fn plain(value: &Bson) -> Value {
         Bson::String(text) => Value::String(text.clone()),
         Bson::Array(items) => items.iter().map(plain).collect(),
         Bson::Document(members) => {
-            let members: Map<String, Value> = members
-                .iter()
-                .map(|(name, value)| (name.clone(), plain(value)))
-                .collect();
+            let members: Map<String, Value> =
+                members.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
             Value::Object(members)
         }
         other => Value::String(other.to_string()),
@@ -101,9 +92,6 @@ mod tests {
     #[test]
     fn stored_values_become_the_json_they_came_from() {
         let stored: Bson = bson!({"theme": "dark", "rows": [1, 2_i64], "on": true, "none": null});
-        assert_eq!(
-            plain(&stored),
-            json!({"theme": "dark", "rows": [1, 2], "on": true, "none": null})
-        );
+        assert_eq!(plain(&stored), json!({"theme": "dark", "rows": [1, 2], "on": true, "none": null}));
     }
 }

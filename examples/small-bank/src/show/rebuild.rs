@@ -52,22 +52,14 @@ pub(crate) async fn side_by_side(
         number(posted.tally.taken()),
         posted.days
     ));
-    report.check(
-        "every command posted meanwhile got its expected outcome",
-        agreement(&posted.tally),
-    );
+    report.check("every command posted meanwhile got its expected outcome", agreement(&posted.tally));
     tell_reader(&seen, report);
     report.check(
         "the projector followed the log through it all",
         if !outlived {
-            Err(ended
-                .clean()
-                .err()
-                .unwrap_or_else(|| "it ended by itself".to_owned()))
+            Err(ended.clean().err().unwrap_or_else(|| "it ended by itself".to_owned()))
         } else if !caught_up {
-            Err(format!(
-                "it was not at the head {CATCH_UP_SECONDS_MAX} s after the last entry"
-            ))
+            Err(format!("it was not at the head {CATCH_UP_SECONDS_MAX} s after the last entry"))
         } else {
             ended.clean()
         },
@@ -75,12 +67,7 @@ pub(crate) async fn side_by_side(
     Ok(posted.bank)
 }
 
-fn tell_rebuild(
-    rebuild: &Finished,
-    before: &[ModelStatus],
-    after: &[ModelStatus],
-    report: &mut Report,
-) {
+fn tell_rebuild(rebuild: &Finished, before: &[ModelStatus], after: &[ModelStatus], report: &mut Report) {
     let mut table = table::new(&["read model", "generation before", "after"]);
     let mut unchanged = Vec::new();
     for model in after {
@@ -105,17 +92,11 @@ fn tell_rebuild(
         number(folded),
         rate(folded, rebuild.took)
     ));
-    report.figure(
-        "rebuild of all read models, under load",
-        seconds(rebuild.took),
-    );
+    report.figure("rebuild of all read models, under load", seconds(rebuild.took));
     let switched = if unchanged.is_empty() {
         rebuild.clean()
     } else {
-        Err(format!(
-            "still the old generation: {}",
-            unchanged.join(", ")
-        ))
+        Err(format!("still the old generation: {}", unchanged.join(", ")))
     };
     report.check("every read model is a new generation", switched);
 }
@@ -132,10 +113,7 @@ fn tell_reader(seen: &Seen, report: &mut Report) {
         Err(format!(
             "{} errors{}, {} gaps, {} older than before",
             seen.errors,
-            seen.first_error
-                .as_ref()
-                .map(|words| format!(" (such as {words})"))
-                .unwrap_or_default(),
+            seen.first_error.as_ref().map(|words| format!(" (such as {words})")).unwrap_or_default(),
             seen.gaps,
             seen.older
         ))

@@ -24,31 +24,19 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            steps: 0,
-            failed: Vec::new(),
-            figures: Vec::new(),
-        }
+        Self { started: Instant::now(), steps: 0, failed: Vec::new(), figures: Vec::new() }
     }
 
     /// Begins a step.
     pub(crate) fn headline(&mut self, title: &str) {
         self.steps += 1;
-        let (on, off) = if io::stdout().is_terminal() {
-            BOLD
-        } else {
-            ("", "")
-        };
+        let (on, off) = if io::stdout().is_terminal() { BOLD } else { ("", "") };
         self.say("");
         self.say(format_args!("{on}{}. {title}{off}", self.steps));
     }
 
     /// One line. What cannot be printed, because nobody reads any more, is no reason to stop.
-    #[expect(
-        clippy::unused_self,
-        reason = "everything that is printed goes through the report"
-    )]
+    #[expect(clippy::unused_self, reason = "everything that is printed goes through the report")]
     pub(crate) fn say(&self, line: impl Display) {
         let _ = writeln!(io::stdout().lock(), "{line}");
     }
@@ -85,9 +73,7 @@ impl Report {
 
 /// A progress bar on standard error; invisible when that is no terminal.
 pub(crate) fn progress(total: u64, what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(total)
-        .with_message(what)
-        .with_finish(ProgressFinish::AndClear);
+    let bar = ProgressBar::new(total).with_message(what).with_finish(ProgressFinish::AndClear);
     let template = "   {msg} {wide_bar} {human_pos}/{human_len}  {per_sec}  {eta}";
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
@@ -97,9 +83,7 @@ pub(crate) fn progress(total: u64, what: &'static str) -> ProgressBar {
 
 /// A sign of life on standard error while something without a known end goes on. Gone when it is dropped.
 pub(crate) fn waiting(what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner()
-        .with_message(what)
-        .with_finish(ProgressFinish::AndClear);
+    let bar = ProgressBar::new_spinner().with_message(what).with_finish(ProgressFinish::AndClear);
     bar.enable_steady_tick(TICK);
     bar
 }

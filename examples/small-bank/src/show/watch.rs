@@ -82,11 +82,7 @@ struct Reader {
 
 impl Reader {
     async fn new(balances: Collection<Document>) -> Result<Self> {
-        let mut cursor = balances
-            .find(doc! {})
-            .sort(doc! {"_id": 1})
-            .limit(SAMPLE)
-            .await?;
+        let mut cursor = balances.find(doc! {}).sort(doc! {"_id": 1}).limit(SAMPLE).await?;
         let mut accounts = Vec::new();
         while cursor.advance().await? {
             let document = cursor.deserialize_current()?;
@@ -95,28 +91,18 @@ impl Reader {
         }
         ensure!(!accounts.is_empty(), "the balances read model is empty");
         let total = balances.count_documents(doc! {}).await?;
-        Ok(Self {
-            balances,
-            accounts,
-            total,
-            seen: Seen::default(),
-        })
+        Ok(Self { balances, accounts, total, seen: Seen::default() })
     }
 
     async fn look(&mut self) {
         let started = Instant::now();
         self.seen.reads += 1;
-        let outcome = if self.seen.reads.is_multiple_of(LOOKS_PER_COUNT) {
-            self.count().await
-        } else {
-            self.find_next().await
-        };
+        let outcome =
+            if self.seen.reads.is_multiple_of(LOOKS_PER_COUNT) { self.count().await } else { self.find_next().await };
         self.seen.slowest = self.seen.slowest.max(started.elapsed());
         if let Err(error) = outcome {
             self.seen.errors += 1;
-            self.seen
-                .first_error
-                .get_or_insert_with(|| error.to_string());
+            self.seen.first_error.get_or_insert_with(|| error.to_string());
         }
     }
 
