@@ -57,12 +57,18 @@ fn a_password_that_was_refused_is_not_repeated() {
 fn a_mongodb_that_is_not_there_is_infrastructure_for_read_models_only() {
     let postfold = Postfold::new();
     let uri = format!("mongodb://me:{SECRET}@{NOWHERE}");
-    for command in
-        [&["project", "status"][..], &["project", "run"], &["project", "rebuild", "--all"], &["project", "verify"]]
-    {
-        let done = run(postfold.command(["--mongodb-uri", &uri]).args(command));
-        fails(&done, 3, &[NOWHERE, "Connection refused", "MONGODB_URI"]);
-    }
+    let commands =
+        [&["project", "status"][..], &["project", "run"], &["project", "rebuild", "--all"], &["project", "verify"]];
+    // Each waits for a server to show up.
+    std::thread::scope(|scope| {
+        let running = commands.map(|command| {
+            let mut command_line = postfold.command(["--mongodb-uri", &uri]);
+            scope.spawn(move || run(command_line.args(command)))
+        });
+        for done in running {
+            fails(&done.join().expect("no panic"), 3, &[NOWHERE, "Connection refused", "MONGODB_URI"]);
+        }
+    });
     assert_eq!(postfold.run(["--mongodb-uri", &uri, "head"]).code, Some(0));
 }
 

@@ -39,7 +39,7 @@ fn a_signal_while_apply_waits_for_input_ends_it_and_says_how_to_go_on() {
         running.signal(signal);
         let (status, stderr) = running.wait_with_open_input();
         assert_eq!(status.code(), Some(code));
-        assert!(stderr.contains("interrupted. 1 line of standard input were answered"), "{stderr}");
+        assert!(stderr.contains("stopped. Answered: 1 line of standard input"), "{stderr}");
         assert!(stderr.contains("safe for every command that has an id"), "{stderr}");
     }
 }

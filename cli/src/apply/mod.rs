@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::args::{self, Global};
 use crate::exit::{Exit, Failure};
 use crate::shutdown::Shutdown;
+use crate::terminal;
 use input::{Input, Line, Place};
 use printer::{Answer, Pending, Printer};
 use report::Report;
@@ -106,7 +107,10 @@ impl Feed {
     async fn run(mut self, shutdown: &Shutdown) -> End {
         tokio::select! {
             biased;
-            () = shutdown.requested() => End::Interrupted,
+            () = shutdown.requested() => {
+                terminal::say("interrupted; waiting for the answers that are on their way (again: end at once)");
+                End::Interrupted
+            }
             end = self.all() => end,
         }
     }

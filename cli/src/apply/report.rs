@@ -27,7 +27,7 @@ impl Report {
         drop(progress);
         let answered = counted(printed.answered, "line");
         let again = format!(
-            "{answered} of {name} were answered. Running it again is safe for every command that has an id: \
+            "Answered: {answered} of {name}. Running it again is safe for every command that has an id: \
              what was done answers \"duplicate\": true"
         );
         match (printed.stop, end) {
@@ -41,7 +41,7 @@ impl Report {
                 Err(Failure::infrastructure(format!("{name} cannot be read any further: {error}. {again}")))
             }
             (None, End::Interrupted) => {
-                Err(Failure { exit: shutdown.exit(), message: Some(format!("interrupted. {again}")) })
+                Err(Failure { exit: shutdown.exit(), message: Some(format!("stopped. {again}")) })
             }
             (None, End::OfInput) => {
                 terminal::say(summary);
