@@ -41,12 +41,18 @@ fn ok() -> Value {
 #[tokio::test]
 async fn limits_are_replaced_and_refused_when_they_are_broken_already() {
     check(&[
-        (r#"{"do":"set_limits","account":"wallet","limits":{"floor":"100.01"}}"#, json!({"rejected": {"rule": "limits_broken", "available": "100.00", "limit": "100.01"}})),
+        (
+            r#"{"do":"set_limits","account":"wallet","limits":{"floor":"100.01"}}"#,
+            json!({"rejected": {"rule": "limits_broken", "available": "100.00", "limit": "100.01"}}),
+        ),
         (r#"{"do":"set_limits","account":"wallet","limits":{"ceiling":"99"}}"#, rejected("limits_broken")),
         (r#"{"do":"set_limits","account":"wallet","limits":{"ceiling":"99"},"force":true}"#, ok()),
         // An entry that does not move towards the limit is not refused by it.
         (r#"{"do":"transfer","id":"a","amount":"0.50","debit":"wallet","credit":"sales"}"#, ok()),
-        (r#"{"do":"transfer","id":"b","amount":"0.01","debit":"till","credit":"wallet"}"#, rejected("ceiling_exceeded")),
+        (
+            r#"{"do":"transfer","id":"b","amount":"0.01","debit":"till","credit":"wallet"}"#,
+            rejected("ceiling_exceeded"),
+        ),
         (r#"{"do":"set_limits","account":"wallet","limits":{}}"#, ok()),
         (r#"{"do":"transfer","id":"b","amount":"0.01","debit":"till","credit":"wallet"}"#, ok()),
         (r#"{"do":"set_limits","account":"wallet"}"#, invalid("limits")),
@@ -85,8 +91,14 @@ async fn an_account_is_closed_for_good_and_only_when_it_is_empty() {
         (r#"{"do":"transfer","id":"a","amount":"1","debit":"wallet","credit":"sales"}"#, rejected("account_closed")),
         (r#"{"do":"freeze","account":"sales","reason":"x"}"#, rejected("account_closed")),
         (r#"{"do":"set_limits","account":"sales","limits":{}}"#, rejected("account_closed")),
-        (r#"{"do":"open_account","account":"sales","currency":"EUR","type":"income"}"#, json!({"ok": {"duplicate": true, "position": 3}})),
-        (r#"{"do":"open_account","account":"sales","currency":"EUR","type":"income","name":"x"}"#, rejected("account_exists")),
+        (
+            r#"{"do":"open_account","account":"sales","currency":"EUR","type":"income"}"#,
+            json!({"ok": {"duplicate": true, "position": 3}}),
+        ),
+        (
+            r#"{"do":"open_account","account":"sales","currency":"EUR","type":"income","name":"x"}"#,
+            rejected("account_exists"),
+        ),
         // A closed account counts as open where a currency is left out.
         (r#"{"do":"close_account","account":"twice","currency":"USD"}"#, ok()),
         (r#"{"do":"transfer","id":"a","amount":"1","debit":"twice","credit":"wallet"}"#, invalid("currency")),

@@ -197,23 +197,38 @@ async fn a_hold_counts_on_its_day_and_what_is_released_that_day_is_given_back() 
         (r#"{"do":"hold","id":"before","amount":"10","from":"wallet","to":"merchant"}"#, ok()),
         (r#"{"do":"set_limits","account":"wallet","limits":{"daily_out":"50"}}"#, ok()),
         (r#"{"do":"hold","id":"h","amount":"40","from":"wallet","to":"merchant"}"#, ok()),
-        (r#"{"do":"transfer","id":"t","amount":"10.01","from":"wallet","to":"merchant"}"#, rejected("daily_out_exceeded")),
+        (
+            r#"{"do":"transfer","id":"t","amount":"10.01","from":"wallet","to":"merchant"}"#,
+            rejected("daily_out_exceeded"),
+        ),
         // A hold from before the limit gives nothing back.
         (r#"{"do":"void","id":"v0","hold":"before"}"#, ok()),
-        (r#"{"do":"transfer","id":"t","amount":"10.01","from":"wallet","to":"merchant"}"#, rejected("daily_out_exceeded")),
+        (
+            r#"{"do":"transfer","id":"t","amount":"10.01","from":"wallet","to":"merchant"}"#,
+            rejected("daily_out_exceeded"),
+        ),
         (r#"{"do":"settle","id":"s","hold":"h","amount":"15"}"#, ok()),
-        (r#"{"do":"transfer","id":"t","amount":"35.01","from":"wallet","to":"merchant"}"#, rejected("daily_out_exceeded")),
+        (
+            r#"{"do":"transfer","id":"t","amount":"35.01","from":"wallet","to":"merchant"}"#,
+            rejected("daily_out_exceeded"),
+        ),
         (r#"{"do":"hold","id":"h2","amount":"35","from":"wallet","to":"merchant"}"#, ok()),
         ("clock 2025-03-02T12:00:00Z", Value::Null),
         (r#"{"do":"hold","id":"h3","amount":"20","from":"wallet","to":"merchant"}"#, ok()),
         // What was held yesterday is given back to no day.
         (r#"{"do":"void","id":"v2","hold":"h2"}"#, ok()),
-        (r#"{"do":"transfer","id":"t","amount":"30.01","from":"wallet","to":"merchant"}"#, rejected("daily_out_exceeded")),
+        (
+            r#"{"do":"transfer","id":"t","amount":"30.01","from":"wallet","to":"merchant"}"#,
+            rejected("daily_out_exceeded"),
+        ),
         // Counting never stops, with or without the limit.
         (r#"{"do":"set_limits","account":"wallet","limits":{}}"#, ok()),
         (r#"{"do":"transfer","id":"t2","amount":"25","from":"wallet","to":"merchant"}"#, ok()),
         (r#"{"do":"set_limits","account":"wallet","limits":{"daily_out":"50"}}"#, ok()),
-        (r#"{"do":"transfer","id":"t3","amount":"5.01","from":"wallet","to":"merchant"}"#, rejected("daily_out_exceeded")),
+        (
+            r#"{"do":"transfer","id":"t3","amount":"5.01","from":"wallet","to":"merchant"}"#,
+            rejected("daily_out_exceeded"),
+        ),
         (r#"{"do":"transfer","id":"t3","amount":"5","from":"wallet","to":"merchant"}"#, ok()),
     ])
     .await;

@@ -21,7 +21,12 @@ pub(super) fn check(command: &Command) -> Checked {
     }
     let id_required = matches!(
         command.action,
-        Action::Post(_) | Action::Transfer(_) | Action::Hold(_) | Action::Settle(_) | Action::Void(_) | Action::Reverse(_)
+        Action::Post(_)
+            | Action::Transfer(_)
+            | Action::Hold(_)
+            | Action::Settle(_)
+            | Action::Void(_)
+            | Action::Reverse(_)
     );
     match &command.id {
         Some(id) => name("id", id)?,
@@ -58,7 +63,6 @@ pub(super) fn check(command: &Command) -> Checked {
             name("hold", &void.hold)?;
             optional_text("reason", void.reason.as_deref())
         }
-        Action::ExpireDue(_) | Action::ClosePeriod(_) => Ok(()),
         Action::Reverse(reverse) => {
             name("entry", &reverse.entry)?;
             optional_text("reason", reverse.reason.as_deref())
@@ -67,7 +71,7 @@ pub(super) fn check(command: &Command) -> Checked {
         Action::ReopenPeriod(reopen) => within("reason", &reopen.reason, 0, MAX_TEXT_CHARS),
         Action::Record(change) => record(change),
         Action::Batch(members) => batch(command, members),
-        Action::Unreadable(_) => Ok(()),
+        Action::ExpireDue(_) | Action::ClosePeriod(_) | Action::Unreadable(_) => Ok(()),
     }
 }
 
@@ -138,9 +142,9 @@ fn between(amount: Decimal, route: &Route, currency: Option<&str>) -> Checked {
 fn place_hold(hold: &PlaceHold) -> Checked {
     match &hold.what {
         Held::Amount { amount, route, currency } => between(*amount, route, currency.as_deref())?,
-        Held::Legs(held) => {
-            legs(held, 2)?;
-            one_side_an_account(held)?;
+        Held::Legs(pending) => {
+            legs(pending, 2)?;
+            one_side_an_account(pending)?;
         }
     }
     optional_text("text", hold.text.as_deref())

@@ -39,7 +39,8 @@ pub(super) fn reverse(state: &State, reverse: &ReverseEntry, asked: Asked<'_>) -
     }
     legs::check_period(state, asked.effective_at())?;
     legs::check_overflow(&legs, Totals::post)?;
-    let reversal = EntryPosted { reverses: Some(reverse.entry.clone()), reason: reverse.reason.clone(), ..EntryPosted::new([]) };
+    let reversal =
+        EntryPosted { reverses: Some(reverse.entry.clone()), reason: reverse.reason.clone(), ..EntryPosted::new([]) };
     let mut event = event(&legs, asked, reversal)?;
     event.stream = Some((reversal_stream(position), 1));
     Ok(Decision::Write(event))

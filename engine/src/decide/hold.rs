@@ -50,12 +50,12 @@ pub(super) fn settle(state: &State, settle: &SettleHold, asked: Asked<'_>) -> Re
         }
         return Err(not_found(&settle.hold));
     };
-    let held = legs::recorded(state, &hold.legs)?;
+    let whole = legs::recorded(state, &hold.legs)?;
     let by_amount = match &settle.part {
         Part::Amount(amount) => Some(amount_legs(hold, *amount, state)?),
         Part::All | Part::Legs(_) => None,
     };
-    legs::check_accounts(named.as_deref().unwrap_or(&held))?;
+    legs::check_accounts(named.as_deref().unwrap_or(&whole))?;
     check_open(hold, asked.recorded_at)?;
     let part: Vec<PostedLeg> = match named.as_deref().or(by_amount.as_deref()) {
         Some(legs) => legs.iter().map(Leg::posted).collect(),
@@ -86,11 +86,8 @@ pub(super) fn expire_due(state: &State, expire: &ExpireDue, asked: Asked<'_>) ->
     }
     // One hold a time: two of them may touch one account, and each must see what the other released.
     let due = state.due(now)?;
-    let missing: Vec<Need> = due
-        .iter()
-        .flat_map(|hold| &hold.legs)
-        .filter_map(|leg| state.accounts_of(&leg.account).err())
-        .collect();
+    let missing: Vec<Need> =
+        due.iter().flat_map(|hold| &hold.legs).filter_map(|leg| state.accounts_of(&leg.account).err()).collect();
     if !missing.is_empty() {
         return Err(Stop::Missing(missing));
     }
@@ -171,7 +168,8 @@ fn take(hold: &Hold, part: &[PostedLeg]) -> Result<Vec<Decimal>, Stop> {
                 leg.amount.side().as_str(),
                 leg.account,
             );
-            let mut rejection = Rejection::new(Rule::SettleExceedsHold, message).account(&leg.account).currency(&leg.currency);
+            let mut rejection =
+                Rejection::new(Rule::SettleExceedsHold, message).account(&leg.account).currency(&leg.currency);
             rejection.available = Some(leg.amount.amount() - wanted);
             rejection.requested = Some(leg.amount.amount());
             return Err(rejection.into());
@@ -204,13 +202,7 @@ fn write_settled(
 }
 
 /// Ends a hold by releasing all that is left of it.
-fn release(
-    state: &State,
-    hold: &Hold,
-    kind: &str,
-    reason: Option<String>,
-    asked: Asked<'_>,
-) -> Result<NewEvent, Stop> {
+fn release(state: &State, hold: &Hold, kind: &str, reason: Option<String>, asked: Asked<'_>) -> Result<NewEvent, Stop> {
     let released = hold.left();
     let out = give_back(state, hold, &released, asked.recorded_at)?;
     let data = HoldReleased { hold: hold.id.clone(), placed: hold.placed, released, reason, out };

@@ -25,7 +25,9 @@ pub(super) fn reopen(state: &State, reopen: &ReopenPeriod) -> Result<Decision, S
         (Some(through), Some(wanted)) => wanted < through,
     };
     if !earlier {
-        let closed = mark.through.map_or("nothing is closed".to_owned(), |through| format!("closed is what is on or before {through}"));
+        let closed = mark
+            .through
+            .map_or("nothing is closed".to_owned(), |through| format!("closed is what is on or before {through}"));
         let message = format!("{closed}; a period is reopened to an earlier date");
         return Err(Rejection::new(Rule::PeriodOpen, message).into());
     }

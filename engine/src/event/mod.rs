@@ -75,11 +75,7 @@ impl Event {
             (kind::BALANCE_ASSERTED, 1) => self.read(data).map(Payload::BalanceAsserted),
             (kind::PERIOD_CLOSED | kind::PERIOD_REOPENED, 1) => self.read(data).map(Payload::PeriodMoved),
             (kind::BATCH_COMMITTED, 1) => self.read(data).map(Payload::BatchCommitted),
-            _ => Err(PayloadError::Unknown {
-                position: self.position,
-                kind: self.kind.clone(),
-                schema: self.schema,
-            }),
+            _ => Err(PayloadError::Unknown { position: self.position, kind: self.kind.clone(), schema: self.schema }),
         }
     }
 

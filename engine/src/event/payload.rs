@@ -220,7 +220,7 @@ pub struct HoldPlaced {
     /// The legs, pending; an account appears on one side only.
     pub legs: Vec<PostedLeg>,
     /// From when on it is expired; six fractional digits, so that texts sort as times do.
-    #[serde(skip_serializing_if = "Option::is_none", default, with = "sortable")]
+    #[serde(skip_serializing_if = "Option::is_none", default, serialize_with = "sortable")]
     pub expires_at: Option<Timestamp>,
     /// What it is for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -393,20 +393,8 @@ pub struct BatchCommitted {
     pub commands: usize,
 }
 
-
-/// Times whose texts sort as they do.
-mod sortable {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-        match time {
-            Some(time) => serializer.serialize_str(&format!("{time:.6}")),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-        Option::deserialize(deserializer)
-    }
+/// A time whose text sorts as it does.
+#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+fn sortable<S: serde::Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| format!("{time:.6}")).serialize(serializer)
 }

@@ -34,9 +34,8 @@ pub(crate) enum HoldEnd {
 
 impl Hold {
     pub(crate) fn placed(event: &Event, placed: &HoldPlaced) -> Self {
-        let counts = |leg: &PostedLeg| {
-            placed.out.iter().any(|out| out.account == leg.account && out.currency == leg.currency)
-        };
+        let counts =
+            |leg: &PostedLeg| placed.out.iter().any(|out| out.account == leg.account && out.currency == leg.currency);
         Self {
             placed: event.position,
             id: event.id.clone().unwrap_or_default(),

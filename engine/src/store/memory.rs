@@ -236,9 +236,8 @@ impl Log {
     fn outflow(&self, account: &Account, at: Position) -> Result<Option<Outflow>, Error> {
         for event in self.events.iter().rev().filter(|event| event.position <= at) {
             let payload = event.payload()?;
-            let of_account = |out: &&DailyOut| {
-                out.account == *account.facts.code && out.currency == *account.facts.currency
-            };
+            let of_account =
+                |out: &&DailyOut| out.account == *account.facts.code && out.currency == *account.facts.currency;
             if let Some(out) = payload.outflow().iter().find(of_account) {
                 let sum = money::to_minor(out.sum, account.facts.scale).unwrap_or_default();
                 return Ok(Some(Outflow { day: money::day(event.recorded_at), sum }));
@@ -283,9 +282,8 @@ impl Log {
 
     fn as_of(&self, account: Position, time: Timestamp, at: Position) -> Decimal {
         let postings = self.postings.range((account, Position::START, 0)..=(account, at, i32::MAX));
-        let took_effect = |posting: &&Posting| {
-            self.event(posting.position).is_some_and(|event| event.effective_at <= time)
-        };
+        let took_effect =
+            |posting: &&Posting| self.event(posting.position).is_some_and(|event| event.effective_at <= time);
         let counted = postings.map(|(_, posting)| posting).filter(took_effect);
         counted.map(|posting| money::to_decimal(posting.posted, posting.scale)).sum()
     }

@@ -29,7 +29,9 @@ pub(super) async fn load(store: &PostgresStore, needs: &[Need], at: Position) ->
     }
     for now in std::mem::take(&mut wanted.due) {
         let due = due(store, now, at).await?;
-        due.iter().for_each(|placed| wanted.hold(*placed));
+        for placed in &due {
+            wanted.hold(*placed);
+        }
         loaded.due.push((now, due));
     }
     if !wanted.codes.is_empty() {

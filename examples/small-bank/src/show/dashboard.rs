@@ -110,7 +110,7 @@ pub(crate) async fn changes(read_models: &ReadModels, bank: &Bank, report: &mut 
 
 /// One change on one line: when, what, and what it says.
 fn change_line(change: &Document) -> String {
-    let when = change.get_datetime("recorded_at").map_or_else(|_| String::new(), |time| time.to_string());
+    let when = change.get_datetime("recorded_at").map(ToString::to_string).unwrap_or_default();
     let kind = change.get_str("kind").unwrap_or_default();
     let data = change.get("data").map_or(Value::Null, plain);
     format!("{when} {kind}: {data}")
