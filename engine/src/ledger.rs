@@ -1,7 +1,6 @@
 //! The ledger: what an embedder holds.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -11,49 +10,11 @@ use crate::error::Error;
 use crate::log::Log;
 use crate::outcome::{Outcome, Receipt};
 use crate::query::Balance;
+use crate::settings::Settings;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{Connection, PostgresSettings, PostgresStore};
 use crate::writer::{self, Request};
-
-/// Bounds of an open ledger. Memory stays within them, whatever the load.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Commands that wait for the writer; callers beyond wait to be let in. Default 8,192.
-    pub queue_commands: usize,
-    /// Most commands in one commit; a batch is one command. Default 2,000.
-    pub batch_commands_max: usize,
-    /// Accounts kept in memory between batches, with their balances. Default 100,000.
-    pub cached_accounts: usize,
-    /// Ids kept in memory between batches. Default 20,000.
-    pub cached_ids: usize,
-    /// Versions of entities kept in memory between batches. Default 100,000.
-    pub cached_streams: usize,
-    /// Events read at a time while catching up. Default 1,000.
-    pub page_events: usize,
-    /// How often a batch is decided again because other writers were faster. Default 1,000.
-    pub attempts_max: usize,
-    /// How long to ask the log for the outcome of a commit whose connection was lost. Default 30 s.
-    pub resolve_timeout: Duration,
-    /// How long to wait between two such questions. Default 50 ms.
-    pub resolve_interval: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            queue_commands: 8_192,
-            batch_commands_max: 2_000,
-            cached_accounts: 100_000,
-            cached_ids: 20_000,
-            cached_streams: 100_000,
-            page_events: 1_000,
-            attempts_max: 1_000,
-            resolve_timeout: Duration::from_secs(30),
-            resolve_interval: Duration::from_millis(50),
-        }
-    }
-}
 
 /// An open ledger: a book with one log and one chart of accounts.
 ///

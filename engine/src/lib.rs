@@ -25,6 +25,7 @@ mod money;
 mod outcome;
 mod position;
 mod query;
+mod settings;
 mod state;
 mod store;
 mod verify;
@@ -37,11 +38,12 @@ pub use error::Error;
 pub use event::{Envelope, Event, Payload, PayloadError};
 pub use hash::Hash;
 pub use jiff::Timestamp;
-pub use ledger::{Ledger, LedgerBuilder, Settings};
+pub use ledger::{Ledger, LedgerBuilder};
 pub use log::Log;
 pub use outcome::{Conflict, Invalid, Outcome, Receipt, Refusal, Rejection, Rule};
 pub use position::Position;
 pub use query::Balance;
+pub use settings::Settings;
 pub use state::Head;
 pub use store::postgres::{
     Connection, Examination, PostgresSettings, SchemaFacts, SchemaTrouble, examine, init, reach,

@@ -96,26 +96,18 @@ impl Log {
     ///
     /// Holds at most one page of 1,000 events.
     pub fn events(&self, after: Position) -> impl Stream<Item = Result<Event, Error>> + Send + use<> {
-        let log = self.clone();
-        try_stream! {
-            let mut position = after;
-            loop {
-                let page = log.page(position, PAGE_EVENTS).await?;
-                let full = page.len() == PAGE_EVENTS;
-                for event in page {
-                    position = event.position;
-                    yield event;
-                }
-                if !full {
-                    break;
-                }
-            }
-        }
+        self.stream(after, false)
     }
 
     /// The events behind `after`, then each new one as it comes; the stream has no end. None is skipped
     /// and none comes twice.
+    ///
+    /// Holds at most one page of 1,000 events.
     pub fn follow(&self, after: Position) -> impl Stream<Item = Result<Event, Error>> + Send + use<> {
+        self.stream(after, true)
+    }
+
+    fn stream(&self, after: Position, endless: bool) -> impl Stream<Item = Result<Event, Error>> + Send + use<> {
         let log = self.clone();
         try_stream! {
             let mut position = after;
@@ -126,8 +118,10 @@ impl Log {
                     position = event.position;
                     yield event;
                 }
-                if !full {
-                    log.changed(position, POLL).await?;
+                match (full, endless) {
+                    (true, _) => {}
+                    (false, true) => log.changed(position, POLL).await?,
+                    (false, false) => break,
                 }
             }
         }

@@ -16,7 +16,6 @@ use crate::event::{Event, Payload};
 use crate::fold::{self, Posting};
 use crate::hash::Fields;
 use crate::log::Log;
-use crate::money;
 use crate::position::Position;
 use crate::state::{Account, Head, State};
 use crate::store::{PostingAmounts, PostingKey, PostingRow};
@@ -147,23 +146,6 @@ impl PostingAmounts {
             ("debits_pending", self.debits_pending),
             ("credits_pending", self.credits_pending),
         ]
-    }
-}
-
-impl From<&Posting> for PostingRow {
-    fn from(posting: &Posting) -> Self {
-        let decimal = |minor| money::to_decimal(minor, posting.scale);
-        Self {
-            key: PostingKey { account: posting.account_id, position: posting.position, leg: posting.leg },
-            amounts: PostingAmounts {
-                posted: decimal(posting.posted),
-                pending: decimal(posting.pending),
-                debits_posted: decimal(posting.totals.debits_posted),
-                credits_posted: decimal(posting.totals.credits_posted),
-                debits_pending: decimal(posting.totals.debits_pending),
-                credits_pending: decimal(posting.totals.credits_pending),
-            },
-        }
     }
 }
 

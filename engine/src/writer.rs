@@ -21,8 +21,8 @@ use crate::decide;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::fold;
-use crate::ledger::Settings;
 use crate::outcome::Outcome;
+use crate::settings::Settings;
 use crate::state::{CacheBounds, Need, State};
 use crate::store::{AppendError, Loaded, Store, hash_at};
 

@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{assert_verifies, both, contains, given, send};
+use support::{invalid, ok, rejected};
 
 const SETUP: &[&str] = &[
     r#"{"do":"open_account","account":"till","currency":"EUR","type":"asset"}"#,
@@ -16,26 +16,7 @@ const SETUP: &[&str] = &[
 ];
 
 async fn check(rows: &[(&str, Value)]) {
-    for (store, ledger, _) in both().await {
-        given(&ledger, SETUP).await;
-        for (command, expected) in rows {
-            let answered = send(&ledger, command).await;
-            assert!(contains(&answered, expected), "{store}: {command}\n  answered {answered}\n  expected {expected}");
-        }
-        assert_verifies(&ledger).await;
-    }
-}
-
-fn rejected(rule: &str) -> Value {
-    json!({"rejected": {"rule": rule}})
-}
-
-fn invalid(field: &str) -> Value {
-    json!({"invalid": {"field": field}})
-}
-
-fn ok() -> Value {
-    json!({"ok": {"duplicate": false}})
+    support::check(SETUP, rows).await;
 }
 
 #[tokio::test]

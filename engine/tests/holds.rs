@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{assert_verifies, both, contains, given, send};
+use support::{invalid, ok, rejected};
 
 /// A wallet with 100.00 and a floor of zero, a merchant, a fee account.
 const SETUP: &[&str] = &[
@@ -16,30 +16,7 @@ const SETUP: &[&str] = &[
 ];
 
 async fn check(rows: &[(&str, Value)]) {
-    for (store, ledger, clock) in both().await {
-        given(&ledger, SETUP).await;
-        for (command, expected) in rows {
-            if let Some(time) = command.strip_prefix("clock ") {
-                clock.set(time.parse().unwrap());
-                continue;
-            }
-            let answered = send(&ledger, command).await;
-            assert!(contains(&answered, expected), "{store}: {command}\n  answered {answered}\n  expected {expected}");
-        }
-        assert_verifies(&ledger).await;
-    }
-}
-
-fn rejected(rule: &str) -> Value {
-    json!({"rejected": {"rule": rule}})
-}
-
-fn invalid(field: &str) -> Value {
-    json!({"invalid": {"field": field}})
-}
-
-fn ok() -> Value {
-    json!({"ok": {"duplicate": false}})
+    support::check(SETUP, rows).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{assert_verifies, both, contains, given, posted, send};
+use support::{assert_verifies, both, contains, given, invalid, posted, rejected, send};
 
 /// Two wallets and a till; wallet 1 has 10.00 and may not go below zero.
 const SETUP: &[&str] = &[
@@ -18,24 +18,8 @@ const SETUP: &[&str] = &[
     r#"{"do":"post","id":"fund","legs":[{"account":"till","debit":"10.00"},{"account":"wallet:1","credit":"10.00"}]}"#,
 ];
 
-/// Sends each row to a ledger that was set up the same way, and looks at the answer.
 async fn check(rows: &[(&str, Value)]) {
-    for (store, ledger, _) in both().await {
-        given(&ledger, SETUP).await;
-        for (command, expected) in rows {
-            let answered = send(&ledger, command).await;
-            assert!(contains(&answered, expected), "{store}: {command}\n  answered {answered}\n  expected {expected}");
-        }
-        assert_verifies(&ledger).await;
-    }
-}
-
-fn rejected(rule: &str) -> Value {
-    json!({"rejected": {"rule": rule}})
-}
-
-fn invalid(field: &str) -> Value {
-    json!({"invalid": {"field": field}})
+    support::check(SETUP, rows).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use tokio::sync::watch;
 
-use super::{AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Store};
+use super::{AppendError, Loaded, PostingKey, PostingRow, Store};
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::event::{DailyOut, Event, Payload, PostedLeg, kind};
@@ -112,7 +112,7 @@ impl Store for MemoryStore {
         let behind =
             (std::ops::Bound::Excluded((after.account, after.position, after.leg)), std::ops::Bound::Unbounded);
         let rows = log.postings.range(behind).filter(|((_, position, _), _)| *position <= upto);
-        Ok(rows.take(limit).map(|(_, posting)| row(posting)).collect())
+        Ok(rows.take(limit).map(|(_, posting)| PostingRow::from(posting)).collect())
     }
 
     async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error> {
@@ -316,19 +316,4 @@ impl Log {
 
 fn key(event: &Event) -> Option<(String, i64)> {
     event.stream.clone().zip(event.version)
-}
-
-fn row(posting: &Posting) -> PostingRow {
-    let decimal = |minor| money::to_decimal(minor, posting.scale);
-    PostingRow {
-        key: PostingKey { account: posting.account_id, position: posting.position, leg: posting.leg },
-        amounts: PostingAmounts {
-            posted: decimal(posting.posted),
-            pending: decimal(posting.pending),
-            debits_posted: decimal(posting.totals.debits_posted),
-            credits_posted: decimal(posting.totals.credits_posted),
-            debits_pending: decimal(posting.totals.debits_pending),
-            credits_pending: decimal(posting.totals.credits_pending),
-        },
-    }
 }

@@ -12,7 +12,9 @@ use rust_decimal::Decimal;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::event::Event;
+use crate::fold::Posting;
 use crate::hash::Hash;
+use crate::money;
 use crate::position::Position;
 use crate::query::Balance;
 use crate::state::{Account, AccountId, Head, Hold, Need, PeriodMark, PostedEntry, Record};
@@ -121,6 +123,23 @@ pub(crate) struct PostingAmounts {
     pub(crate) credits_posted: Decimal,
     pub(crate) debits_pending: Decimal,
     pub(crate) credits_pending: Decimal,
+}
+
+impl From<&Posting> for PostingRow {
+    fn from(posting: &Posting) -> Self {
+        let decimal = |minor| money::to_decimal(minor, posting.scale);
+        Self {
+            key: PostingKey { account: posting.account_id, position: posting.position, leg: posting.leg },
+            amounts: PostingAmounts {
+                posted: decimal(posting.posted),
+                pending: decimal(posting.pending),
+                debits_posted: decimal(posting.totals.debits_posted),
+                credits_posted: decimal(posting.totals.credits_posted),
+                debits_pending: decimal(posting.totals.debits_pending),
+                credits_pending: decimal(posting.totals.credits_pending),
+            },
+        }
+    }
 }
 
 /// The hash at a position of the log.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use postfold::{Command, Ledger, ManualClock, Outcome, PostgresSettings};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The server that tests run on.
 pub fn database_url() -> String {
@@ -85,4 +85,36 @@ pub async fn posted(ledger: &Ledger) -> Vec<(String, String)> {
 pub async fn assert_verifies(ledger: &Ledger) {
     let report = postfold::verify(ledger.log(), |_| {}).await.expect("verify");
     assert!(report.is_clean(), "{:#?}", report.problems);
+}
+
+/// Sends each row to a ledger on each store that was set up the same way, and looks at the answer. A row
+/// `clock <time>` moves the clock.
+pub async fn check(setup: &[&str], rows: &[(&str, Value)]) {
+    for (store, ledger, clock) in both().await {
+        given(&ledger, setup).await;
+        for (command, expected) in rows {
+            if let Some(time) = command.strip_prefix("clock ") {
+                clock.set(time.parse().expect("a time"));
+                continue;
+            }
+            let answered = send(&ledger, command).await;
+            assert!(contains(&answered, expected), "{store}: {command}\n  answered {answered}\n  expected {expected}");
+        }
+        assert_verifies(&ledger).await;
+    }
+}
+
+/// An outcome refused by this rule.
+pub fn rejected(rule: &str) -> Value {
+    json!({"rejected": {"rule": rule}})
+}
+
+/// An outcome that finds no sense in this field.
+pub fn invalid(field: &str) -> Value {
+    json!({"invalid": {"field": field}})
+}
+
+/// Done, and not before.
+pub fn ok() -> Value {
+    json!({"ok": {"duplicate": false}})
 }

@@ -2,9 +2,9 @@
 
 use jiff_sqlx::ToSqlx;
 use rust_decimal::Decimal;
+use sqlx::AssertSqlSafe;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgDatabaseError, Postgres};
-use sqlx::{AssertSqlSafe, Connection};
 
 use super::{PostgresStore, copy, failed};
 use crate::draft::Draft;
@@ -106,14 +106,4 @@ async fn append_small(store: &PostgresStore, connection: &mut PgConnection, draf
         .execute(connection)
         .await
         .map(|_| ())
-}
-
-/// Runs what appends within one transaction.
-pub(super) async fn in_transaction<F>(connection: &mut PgConnection, append: F) -> Result<(), sqlx::Error>
-where
-    F: AsyncFnOnce(&mut PgConnection) -> Result<(), sqlx::Error>,
-{
-    let mut transaction = connection.begin().await?;
-    append(&mut transaction).await?;
-    transaction.commit().await
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
+use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
-use super::append::in_transaction;
 use crate::draft::Draft;
 use crate::fold::Posting;
 use crate::money;
@@ -16,17 +16,15 @@ pub(super) async fn append(
     draft: &Draft,
 ) -> Result<(), sqlx::Error> {
     let ledger = store.ledger_id;
-    in_transaction(connection, async |connection| {
-        copy(connection, &store.sql.copy_event, events(ledger, draft)).await?;
-        if !draft.accounts.is_empty() {
-            copy(connection, &store.sql.copy_account, accounts(ledger, draft)).await?;
-        }
-        if !draft.postings.is_empty() {
-            copy(connection, &store.sql.copy_posting, postings(ledger, draft)).await?;
-        }
-        Ok(())
-    })
-    .await
+    let mut transaction = connection.begin().await?;
+    copy(&mut transaction, &store.sql.copy_event, events(ledger, draft)).await?;
+    if !draft.accounts.is_empty() {
+        copy(&mut transaction, &store.sql.copy_account, accounts(ledger, draft)).await?;
+    }
+    if !draft.postings.is_empty() {
+        copy(&mut transaction, &store.sql.copy_posting, postings(ledger, draft)).await?;
+    }
+    transaction.commit().await
 }
 
 async fn copy(connection: &mut PgConnection, statement: &str, rows: String) -> Result<(), sqlx::Error> {
