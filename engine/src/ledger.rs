@@ -182,6 +182,9 @@ impl Ledger {
     /// Sends a command, stamped with the clock's time now, and answers at once with where its outcome
     /// will come: for callers that keep many on their way, in order.
     ///
+    /// When the database fails a command, all that is queued behind it fails as well, so no later one is
+    /// done where an earlier one was not.
+    ///
     /// # Errors
     ///
     /// [`Error::Closed`] when the ledger's runtime is gone.

@@ -83,7 +83,8 @@ impl Log {
         store::hash_at(self.store(), position).await
     }
 
-    /// Up to `limit` events behind `after`, in order.
+    /// Up to `limit` events behind `after`, in order; fewer where they are large
+    /// ([`PostgresSettings::page_bytes_max`]). Only an empty page says that there are no more.
     ///
     /// # Errors
     ///
@@ -113,15 +114,14 @@ impl Log {
             let mut position = after;
             loop {
                 let page = log.page(position, PAGE_EVENTS).await?;
-                let full = page.len() == PAGE_EVENTS;
+                match (page.is_empty(), endless) {
+                    (false, _) => {}
+                    (true, true) => log.changed(position, POLL).await?,
+                    (true, false) => break,
+                }
                 for event in page {
                     position = event.position;
                     yield event;
-                }
-                match (full, endless) {
-                    (true, _) => {}
-                    (false, true) => log.changed(position, POLL).await?,
-                    (false, false) => break,
                 }
             }
         }

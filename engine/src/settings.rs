@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Commands that wait for the writer; callers beyond wait to be let in. Default 8,192.
     pub queue_commands: usize,
-    /// Most commands in one commit; a batch is one command. Default 2,000.
+    /// So many commands, members of batches counted, are gathered into one commit; the last one may be a
+    /// batch that goes beyond. Default 2,000.
     pub batch_commands_max: usize,
     /// Accounts kept in memory between batches, with their balances. Default 100,000.
     pub cached_accounts: usize,

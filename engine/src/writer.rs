@@ -44,21 +44,46 @@ pub(crate) struct Request {
 pub(crate) async fn run(store: Arc<dyn Store>, settings: Settings, mut requests: mpsc::Receiver<Request>) {
     let mut writer = Writer { store, settings, state: None };
     while let Some(first) = requests.recv().await {
-        let mut batch = vec![first];
+        let most = writer.settings.batch_commands_max;
+        let mut batch = Batch::of(first);
         for _ in 0..GATHER_YIELDS {
-            gather(&mut requests, &mut batch, writer.settings.batch_commands_max);
+            batch.gather(&mut requests, most);
             tokio::task::yield_now().await;
         }
-        gather(&mut requests, &mut batch, writer.settings.batch_commands_max);
-        writer.serve(batch).await;
+        batch.gather(&mut requests, most);
+        if let Err(error) = writer.serve(batch.requests).await {
+            refuse_queued(&mut requests, &error);
+        }
     }
 }
 
-fn gather(requests: &mut mpsc::Receiver<Request>, batch: &mut Vec<Request>, most: usize) {
-    while batch.len() < most {
-        match requests.try_recv() {
-            Ok(request) => batch.push(request),
-            Err(_) => return,
+/// What is queued behind a batch that failed fails with it: a caller that has many commands on their way
+/// must not find a later one done and an earlier one not.
+fn refuse_queued(requests: &mut mpsc::Receiver<Request>, error: &Error) {
+    while let Ok(request) = requests.try_recv() {
+        let why = format!("a command before this one failed: {error}");
+        let _ = request.reply.send(Err(Error::Unavailable(why)));
+    }
+}
+
+/// Requests that go into one commit.
+struct Batch {
+    requests: Vec<Request>,
+    /// The commands in them, members of batches included.
+    commands: usize,
+}
+
+impl Batch {
+    fn of(first: Request) -> Self {
+        let commands = first.command.count();
+        Self { requests: vec![first], commands }
+    }
+
+    fn gather(&mut self, queue: &mut mpsc::Receiver<Request>, most: usize) {
+        while self.commands < most {
+            let Ok(request) = queue.try_recv() else { return };
+            self.commands += request.command.count();
+            self.requests.push(request);
         }
     }
 }
@@ -77,7 +102,8 @@ struct Decided {
 }
 
 impl Writer {
-    async fn serve(&mut self, batch: Vec<Request>) {
+    /// Answers every caller of the batch; the error is that of all of them.
+    async fn serve(&mut self, batch: Vec<Request>) -> Result<(), Error> {
         let started = Instant::now();
         metrics::histogram!("postfold_batch_commands").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         match self.commit(&batch).await {
@@ -88,6 +114,7 @@ impl Writer {
                     // A caller that has gone away is not told.
                     let _ = request.reply.send(Ok(outcome));
                 }
+                Ok(())
             }
             Err(error) => {
                 tracing::warn!(%error, commands = batch.len(), "a batch could not be committed");
@@ -96,6 +123,7 @@ impl Writer {
                 for request in batch {
                     let _ = request.reply.send(Err(error.for_each_caller()));
                 }
+                Err(error)
             }
         }
     }
@@ -243,12 +271,12 @@ impl Writer {
     async fn catch_up(&self, state: &mut State) -> Result<(), Error> {
         loop {
             let page = self.store.page(state.head.position, self.settings.page_events).await?;
-            for event in &page {
-                fold::fold(state, event, &event.payload()?)?;
-            }
-            if page.len() < self.settings.page_events {
+            if page.is_empty() {
                 state.commit(bounds(&self.settings));
                 return Ok(());
+            }
+            for event in &page {
+                fold::fold(state, event, &event.payload()?)?;
             }
         }
     }

@@ -39,3 +39,21 @@ async fn a_finite_stream_ends_at_the_head() {
         assert_eq!(ledger.log().head().await.unwrap().hash, events[0].hash, "{store}");
     }
 }
+
+#[tokio::test]
+async fn a_page_is_bounded_by_bytes_and_skips_nothing() {
+    let (ledger, name) = postgres().await;
+    let text = "x".repeat(100_000);
+    for number in 0..30 {
+        let line = format!(r#"{{"do":"record","entity":"a/{number}","kind":"k","data":{{"text":"{text}"}}}}"#);
+        given(&ledger, &[&line]).await;
+    }
+    let small = postfold::PostgresSettings { page_bytes_max: 250_000, ..settings() };
+    let log = Log::connect_with(database_url(), &name, small).await.unwrap();
+    assert_eq!(log.page(Position::START, 1_000).await.unwrap().len(), 2);
+    let tiny = postfold::PostgresSettings { page_bytes_max: 10, ..settings() };
+    let log = Log::connect_with(database_url(), &name, tiny).await.unwrap();
+    let events: Vec<_> = log.events(Position::START).map(|event| event.unwrap().position.get()).collect().await;
+    assert_eq!(events, (1..=30).collect::<Vec<_>>());
+    assert!(postfold::verify(&log, |_| {}).await.unwrap().is_clean());
+}

@@ -23,7 +23,7 @@ pub enum Halt {
     },
     /// Another version of the projection built the model.
     #[error(
-        "version {built} of {projection} built the model, this program has version {wanted}: run `postfold project rebuild {projection}`"
+        "version {built} of {projection} built the model, this program has version {wanted}: run `postfold project rebuild --only {projection}`"
     )]
     VersionChanged {
         /// The projection.
@@ -35,7 +35,7 @@ pub enum Halt {
     },
     /// The log is not the one that was folded: it was restored from an older backup, or altered.
     #[error(
-        "the log at {position} is not the one that {projection} was folded from (restored from an older backup?): run `postfold project rebuild {projection}`"
+        "the log at {position} is not the one that {projection} was folded from (restored from an older backup?): run `postfold project rebuild --only {projection}`"
     )]
     LogDiffers {
         /// The projection.
@@ -67,7 +67,7 @@ pub enum Halt {
     },
     /// There are documents, and no checkpoint that says how far they are.
     #[error(
-        "the collection {projection} has documents but no checkpoint: run `postfold project rebuild {projection}`, or drop the collection"
+        "the collection {projection} has documents but no checkpoint: run `postfold project rebuild --only {projection}`, or drop the collection"
     )]
     NoCheckpoint {
         /// The projection.

@@ -446,6 +446,14 @@ impl Command {
         fingerprint::of(self)
     }
 
+    /// How many commands this is: the members of a batch, otherwise one.
+    pub(crate) fn count(&self) -> usize {
+        match &self.action {
+            Action::Batch(batch) => batch.commands.len(),
+            _ => 1,
+        }
+    }
+
     /// The word of the contract for what is asked.
     pub const fn name(&self) -> &'static str {
         match self.action {

@@ -36,7 +36,8 @@ pub(crate) trait Store: Send + Sync {
     /// Appends all rows of a draft in one commit, or none.
     async fn append(&self, draft: &Draft) -> Result<(), AppendError>;
 
-    /// Up to `limit` events behind `after`, in order.
+    /// Up to `limit` events behind `after`, in order; fewer where they are large. Only an empty page says
+    /// that there are no more.
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error>;
 
     /// Up to `limit` postings behind `after`, in the order of the key (account, position, leg).

@@ -162,7 +162,7 @@ impl Worker {
         let there = self.context.store("list collections", || self.context.store.collections()).await?;
         if !there.iter().any(|collection| collection.name == projection) {
             if checkpoint.position > Position::START {
-                let message = "its collection is gone; run `postfold project rebuild`".to_owned();
+                let message = "its collection is gone; run `postfold project rebuild --only` with its name".to_owned();
                 return Err(Halt::Refused { projection, what: "write documents", message }.into());
             }
             self.create_collection().await?;

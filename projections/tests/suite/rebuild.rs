@@ -327,7 +327,7 @@ async fn a_new_version_waits_for_its_rebuild_and_the_old_program_stops_after_it(
         panic!("it has to halt")
     };
     let reason = report.projections[0].halt.as_ref().unwrap().to_string();
-    assert!(reason.ends_with("run `postfold project rebuild notes`"), "{reason}");
+    assert!(reason.ends_with("run `postfold project rebuild --only notes`"), "{reason}");
     assert_eq!(new.status().await.unwrap()[0].state, postfold_projections::State::Outdated);
 
     new.rebuild("notes", CancellationToken::new()).await.unwrap();

@@ -27,6 +27,8 @@ pub struct PostgresSettings {
     pub lock_timeout: Duration,
     /// From this many events on, a batch goes in by `COPY`; below, as one statement. Default 100.
     pub copy_from_rows: usize,
+    /// Most bytes of event data in one page of the log; a larger event comes alone. Default 16 MiB.
+    pub page_bytes_max: usize,
     /// How long notifications are gathered before one is sent. Default 2 ms.
     pub notify_debounce: Duration,
 }
@@ -40,6 +42,7 @@ impl Default for PostgresSettings {
             statement_timeout: Duration::from_mins(1),
             lock_timeout: Duration::from_secs(10),
             copy_from_rows: 100,
+            page_bytes_max: 16 * 1024 * 1024,
             notify_debounce: Duration::from_millis(2),
         }
     }

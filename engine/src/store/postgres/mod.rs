@@ -80,10 +80,7 @@ impl Sql {
                 "select position, hash, recorded_at from {schema}.event where ledger_id = $1 \
                  order by position desc limit 1",
             ),
-            page: fill(
-                "select {columns} from {schema}.event where ledger_id = $1 and position > $2 \
-                 order by position limit $3",
-            ),
+            page: fill(include_str!("page.sql")),
             postings: fill(
                 "select account_id, position, leg, posted, pending, debits_posted, credits_posted, debits_pending, \
                  credits_pending from {schema}.posting \
@@ -136,7 +133,8 @@ impl Store for PostgresStore {
 
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error> {
         let query = sqlx::query(AssertSqlSafe(self.sql.page.as_str()));
-        let query = query.bind(self.ledger_id).bind(after.get()).bind(count(limit));
+        let query =
+            query.bind(self.ledger_id).bind(after.get()).bind(count(limit)).bind(count(self.settings.page_bytes_max));
         let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
         rows.iter().map(event).collect()
     }
