@@ -10,6 +10,9 @@
 //! While a batch commits, the next one gathers in the queue. A lost race rolls the state back, reads
 //! what was missed and decides again.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Instant;
 

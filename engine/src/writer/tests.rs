@@ -1,0 +1,193 @@
+//! The writer over a store that fails where it is told to: what callers are answered, what the log holds.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rust_decimal::dec;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Request, run};
+use crate::command::{Account, Command, Entry};
+use crate::draft::Draft;
+use crate::error::Error;
+use crate::event::Event;
+use crate::outcome::Outcome;
+use crate::position::Position;
+use crate::query::Balance;
+use crate::settings::Settings;
+use crate::state::{Head, Need};
+use crate::store::memory::MemoryStore;
+use crate::store::{AppendError, Loaded, PostingKey, PostingRow, Store};
+
+/// What becomes of one append.
+#[derive(Clone, Copy)]
+enum Fault {
+    /// Nothing is written, and the writer is told so.
+    Refuse,
+    /// Nothing is written, and the writer is told nothing.
+    LoseRequest,
+    /// All is written, and the writer is told nothing.
+    LoseAnswer,
+    /// Nothing is written, the writer is told nothing, and another writer takes the position.
+    LoseRequestAndRace,
+}
+
+/// A store in memory that fails as planned, append by append, and then no more.
+struct Faulty {
+    inner: MemoryStore,
+    plan: Mutex<VecDeque<Option<Fault>>>,
+    rival: Mutex<Option<Draft>>,
+}
+
+impl Faulty {
+    fn new(plan: impl IntoIterator<Item = Option<Fault>>) -> Arc<Self> {
+        let plan = Mutex::new(plan.into_iter().collect());
+        Arc::new(Self { inner: MemoryStore::new("memory"), plan, rival: Mutex::new(None) })
+    }
+
+    fn lost() -> AppendError {
+        AppendError::Unknown(Error::Unavailable("the connection was lost".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Store for Faulty {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn head(&self) -> Result<Head, Error> {
+        self.inner.head().await
+    }
+
+    async fn load(&self, needs: &[Need], at: Position) -> Result<Loaded, Error> {
+        self.inner.load(needs, at).await
+    }
+
+    async fn append(&self, draft: &Draft) -> Result<(), AppendError> {
+        let fault = self.plan.lock().unwrap().pop_front().flatten();
+        match fault {
+            None => self.inner.append(draft).await,
+            Some(Fault::Refuse) => Err(AppendError::Failed(Error::Unavailable("no connection".to_owned()))),
+            Some(Fault::LoseRequest) => Err(Self::lost()),
+            Some(Fault::LoseAnswer) => {
+                self.inner.append(draft).await?;
+                Err(Self::lost())
+            }
+            Some(Fault::LoseRequestAndRace) => {
+                let rival = self.rival.lock().unwrap().take().expect("a rival's draft");
+                self.inner.append(&rival).await?;
+                Err(Self::lost())
+            }
+        }
+    }
+
+    async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error> {
+        self.inner.page(after, limit).await
+    }
+
+    async fn postings(&self, after: PostingKey, upto: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
+        self.inner.postings(after, upto, limit).await
+    }
+
+    async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error> {
+        self.inner.balances(prefix, at).await
+    }
+
+    async fn announce(&self, head: Position) {
+        self.inner.announce(head).await;
+    }
+
+    async fn changed(&self, after: Position, timeout: Duration) -> Result<(), Error> {
+        self.inner.changed(after, timeout).await
+    }
+}
+
+fn open(code: &str) -> Command {
+    Account::asset(code, "EUR").into()
+}
+
+fn entry(id: &str) -> Command {
+    Entry::new(id).debit("a", dec!(1)).credit("b", dec!(1)).into()
+}
+
+type Answer = Result<Outcome, Error>;
+
+/// Sends commands, one commit each, all of them queued before the writer runs; answers in order.
+async fn send(store: &Arc<Faulty>, commands: Vec<Command>) -> Vec<Answer> {
+    let settings = Settings {
+        batch_commands_max: 1,
+        resolve_interval: Duration::ZERO,
+        resolve_timeout: Duration::from_secs(5),
+        ..Settings::default()
+    };
+    let (requests, queue) = mpsc::channel(commands.len());
+    let mut answers = Vec::new();
+    for command in commands {
+        let (reply, answer) = oneshot::channel();
+        let stamp = "2025-03-01T12:00:00Z".parse().unwrap();
+        requests.send(Request { command, stamp, reply }).await.ok().unwrap();
+        answers.push(answer);
+    }
+    drop(requests);
+    run(Arc::clone(store) as Arc<dyn Store>, settings, queue).await;
+    let mut answered = Vec::new();
+    for answer in answers {
+        answered.push(answer.await.unwrap());
+    }
+    answered
+}
+
+fn position(answer: &Answer) -> Option<i64> {
+    match answer {
+        Ok(Outcome::Ok(receipt)) if !receipt.duplicate => receipt.position.map(Position::get),
+        _ => None,
+    }
+}
+
+async fn ids(store: &Faulty) -> Vec<Option<String>> {
+    let events = store.page(Position::START, 100).await.unwrap();
+    events.into_iter().map(|event| event.id).collect()
+}
+
+#[tokio::test]
+async fn what_is_queued_behind_a_failed_command_fails_with_it() {
+    let store = Faulty::new([None, None, Some(Fault::Refuse)]);
+    let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2"), entry("3")]).await;
+    assert_eq!(answers[..2].iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    assert!(answers[2..].iter().all(|answer| matches!(answer, Err(Error::Unavailable(_)))), "{answers:?}");
+    assert_eq!(ids(&store).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_answered_as_done_and_done_once() {
+    let store = Faulty::new([None, None, Some(Fault::LoseAnswer)]);
+    let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2")]).await;
+    assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4)]);
+    assert_eq!(ids(&store).await[2..], [Some("1".to_owned()), Some("2".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_commit_that_was_lost_on_the_way_is_sent_again_and_done_once() {
+    let lost = Some(Fault::LoseRequest);
+    let store = Faulty::new([None, None, lost, lost, Some(Fault::LoseAnswer), lost]);
+    let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2")]).await;
+    assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4)]);
+    assert_eq!(ids(&store).await[2..], [Some("1".to_owned()), Some("2".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_lost_commit_whose_place_was_taken_is_decided_again() {
+    let store = Faulty::new([None, None, Some(Fault::LoseRequestAndRace)]);
+    // A rival on a copy of the same log writes an entry of its own at position 3.
+    let copy = Faulty::new([]);
+    send(&copy, vec![open("a"), open("b"), entry("rival")]).await;
+    let events = copy.page(Position::new(2), 1).await.unwrap();
+    let postings = Vec::new();
+    *store.rival.lock().unwrap() = Some(Draft { events, accounts: Vec::new(), postings });
+    let answers = send(&store, vec![open("a"), open("b"), entry("1")]).await;
+    assert_eq!(position(&answers[2]), Some(4));
+    assert_eq!(ids(&store).await[2..], [Some("rival".to_owned()), Some("1".to_owned())]);
+}
