@@ -13,7 +13,7 @@ help: ## list the targets
 demo: stack ## start the servers and run the example bank on them
 	@urls=$$($(STACK) env) && eval "$$urls" && \
 	cargo build --release --locked -p postfold-cli -p small-bank && \
-	cargo run --release --locked -p small-bank
+	"$${CARGO_TARGET_DIR:-target}/release/small-bank"
 
 test: ## check formatting and lints, start the servers, run every test
 	@deploy/test.sh
