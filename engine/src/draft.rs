@@ -136,8 +136,9 @@ impl Draft {
             // What wrote nothing uses no id, but the id may have been used before.
             decide::verify_id(state, command)?;
         }
-        if let (true, Some(_)) = (wrote, &command.id) {
-            // The batch's own id needs a row of its own in the index of ids.
+        let has_own = command.id.is_some() || command.correlation.is_some() || command.at.is_some();
+        if wrote && (has_own || !command.meta.is_empty()) {
+            // What is the batch's own needs a row of its own; the id, a place in the index of ids.
             let committed = BatchCommitted { commands: batch.commands.len() };
             let event = NewEvent::new(kind::BATCH_COMMITTED, &committed, Payload::BatchCommitted(committed.clone()))?;
             let recorded_at = recorded_at(state, stamp);

@@ -159,6 +159,27 @@ async fn a_transfer_names_two_accounts_by_side_or_by_direction() {
 }
 
 #[tokio::test]
+async fn no_total_overflows_and_up_to_is_judged_by_what_it_moves() {
+    let most = "99999999999999999999999999.99";
+    let transfer = |id: &str, amount: &str, more: &str| {
+        format!(r#"{{"do":"transfer","id":"{id}","amount":"{amount}","debit":"till","credit":"sales"{more}}}"#)
+    };
+    let rows = [
+        (transfer("a", "100000000000000000000000000", ""), invalid("amount")),
+        (transfer("a", most, ""), invalid("amount")),
+        (transfer("a", "99999999999999999999999989.99", ""), json!({"ok": {}})),
+        (transfer("b", "0.01", ""), invalid("amount")),
+        (
+            r#"{"do":"transfer","id":"c","amount":"99999999999999999999999999.99","debit":"wallet:1","credit":"sales","up_to":true}"#.to_owned(),
+            json!({"ok": {"amount": "10.00"}}),
+        ),
+    ];
+    let rows: Vec<(&str, Value)> =
+        rows.iter().map(|(command, expected)| (command.as_str(), expected.clone())).collect();
+    check(&rows).await;
+}
+
+#[tokio::test]
 async fn an_entity_changes_at_the_version_that_the_caller_expects() {
     check(&[
         (
@@ -210,6 +231,15 @@ async fn an_atomic_batch_is_all_or_nothing_and_sees_what_came_before() {
         (r#"{"do":"batch","id":"b1","atomic":true,"commands":[{"do":"fly"}]}"#, rejected("id_reused")),
         (r#"{"do":"batch","id":"b2","atomic":true,"commands":[{"do":"fly"}]}"#,
             json!({"rejected": {"rule": "batch_failed", "index": 0, "outcome": {"invalid": {"field": "do"}}}})),
+        // A batch without an id keeps its own remarks, too; without any, it writes nothing of its own.
+        (
+            r#"{"do":"batch","atomic":true,"meta":{"by":"eve"},"commands":[{"do":"record","entity":"order/2","kind":"k","data":{}}]}"#,
+            json!({"ok": {"position": 12, "outcomes": [{"ok": {"position": 11}}]}}),
+        ),
+        (
+            r#"{"do":"batch","atomic":true,"commands":[{"do":"record","entity":"order/3","kind":"k","data":{}}]}"#,
+            json!({"ok": {"position": 13}}),
+        ),
         // A member's id is of the one space of ids.
         (r#"{"do":"transfer","id":"m1","amount":"10","debit":"wallet:1","credit":"sales"}"#, json!({"ok": {"duplicate": true, "position": 8}})),
         (r#"{"do":"batch","atomic":true,"commands":[]}"#, invalid("commands")),

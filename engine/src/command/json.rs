@@ -21,6 +21,9 @@ pub(crate) enum Json {
     Text(String),
     Array(Vec<Json>),
     Object(Vec<(String, Json)>),
+    /// Something that is JSON, but is not to be taken: a duplicate key, U+0000, too deep. It stands where
+    /// it was met, so that it spoils what it belongs to and nothing else.
+    Refused(String),
 }
 
 impl Json {
@@ -30,23 +33,39 @@ impl Json {
         Self::from_raw(raw, 0)
     }
 
+    /// The first refused part: its path and why.
+    pub(crate) fn refused(&self) -> Option<(String, &str)> {
+        match self {
+            Self::Refused(why) => Some((String::new(), why)),
+            Self::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+                let (path, why) = item.refused()?;
+                Some((join(&format!("[{index}]"), &path), why))
+            }),
+            Self::Object(entries) => entries.iter().find_map(|(key, value)| {
+                let (path, why) = value.refused()?;
+                Some((join(key, &path), why))
+            }),
+            _ => None,
+        }
+    }
+
     fn from_raw(raw: &RawValue, depth: usize) -> Result<Self, String> {
         let text = raw.get();
         if depth > MAX_DEPTH {
-            return Err(format!("nested deeper than {MAX_DEPTH}"));
+            return Ok(Self::Refused(format!("nested deeper than {MAX_DEPTH}")));
         }
         let not_json = |error: serde_json::Error| format!("not JSON: {error}");
         Ok(match text.as_bytes().first() {
-            Some(b'{') => {
-                let entries: Entries<'_> = serde_json::from_str(text).map_err(not_json)?;
-                Self::Object(object(entries, depth)?)
-            }
+            Some(b'{') => object(serde_json::from_str(text).map_err(not_json)?, depth)?,
             Some(b'[') => {
                 let items: Items<'_> = serde_json::from_str(text).map_err(not_json)?;
                 let read = items.0.into_iter().map(|item| Self::from_raw(item, depth + 1));
                 Self::Array(read.collect::<Result<_, _>>()?)
             }
-            Some(b'"') => Self::Text(without_nul(serde_json::from_str(text).map_err(not_json)?)?),
+            Some(b'"') => {
+                let text: String = serde_json::from_str(text).map_err(not_json)?;
+                if text.contains('\0') { Self::Refused(NUL.to_owned()) } else { Self::Text(text) }
+            }
             Some(b't') => Self::Bool(true),
             Some(b'f') => Self::Bool(false),
             Some(b'n') => Self::Null,
@@ -70,7 +89,7 @@ impl Json {
 
     fn write(&self, out: &mut String, sorted: bool) {
         match self {
-            Self::Null => out.push_str("null"),
+            Self::Null | Self::Refused(_) => out.push_str("null"),
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Self::Number(digits) => out.push_str(digits),
             Self::Text(text) => write_text(out, text),
@@ -104,15 +123,26 @@ impl Json {
     }
 }
 
-fn object(entries: Entries<'_>, depth: usize) -> Result<Vec<(String, Json)>, String> {
+const NUL: &str = "the character U+0000 is not allowed";
+
+fn object(entries: Entries<'_>, depth: usize) -> Result<Json, String> {
     let mut read: Vec<(String, Json)> = Vec::with_capacity(entries.0.len());
     for (key, value) in entries.0 {
-        read.push((without_nul(key)?, Json::from_raw(value, depth + 1)?));
+        if key.contains('\0') {
+            return Ok(Json::Refused(NUL.to_owned()));
+        }
+        read.push((key, Json::from_raw(value, depth + 1)?));
     }
-    match duplicate(&read) {
-        Some(key) => Err(format!("the key {key:?} stands twice in one object")),
-        None => Ok(read),
-    }
+    Ok(match duplicate(&read) {
+        Some(key) => Json::Refused(format!("the key {key:?} stands twice in one object")),
+        None => Json::Object(read),
+    })
+}
+
+/// The path of what stands at `rest` within `first`.
+pub(crate) fn join(first: &str, rest: &str) -> String {
+    let dot = if rest.is_empty() || rest.starts_with('[') { "" } else { "." };
+    format!("{first}{dot}{rest}")
 }
 
 /// A key that stands twice; small objects are compared in place, large ones sorted.
@@ -128,10 +158,6 @@ fn duplicate(entries: &[(String, Json)]) -> Option<&str> {
     let mut keys: Vec<&str> = entries.iter().map(|(key, _)| key.as_str()).collect();
     keys.sort_unstable();
     keys.windows(2).find(|pair| pair.first() == pair.last()).and_then(|pair| pair.first().copied())
-}
-
-fn without_nul(text: String) -> Result<String, String> {
-    if text.contains('\0') { Err("the character U+0000 is not allowed".to_owned()) } else { Ok(text) }
 }
 
 /// Writes the text as a JSON string.
@@ -225,9 +251,11 @@ mod tests {
             "1 2",
             &repeated,
         ] {
-            assert!(Json::parse(bad).is_err(), "{bad}");
+            assert!(Json::parse(bad).map_or(true, |json| json.refused().is_some()), "{bad}");
         }
         let deep = format!("{}{}", "[".repeat(MAX_DEPTH + 2), "]".repeat(MAX_DEPTH + 2));
-        assert!(Json::parse(&deep).is_err());
+        assert!(Json::parse(&deep).unwrap().refused().is_some());
+        let nested = Json::parse(r#"{"a":[1,{"b":{"c":1,"c":1}}]}"#).unwrap();
+        assert_eq!(nested.refused().unwrap().0, "a[1].b");
     }
 }

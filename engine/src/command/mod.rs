@@ -369,6 +369,10 @@ impl Data {
     pub fn new<T: serde::Serialize>(value: &T) -> Result<Self, Invalid> {
         let text = serde_json::to_string(value).map_err(|error| Invalid::new("data", None, error.to_string()))?;
         match json::Json::parse(&text) {
+            Ok(json) if json.refused().is_some() => {
+                let (path, why) = json.refused().unwrap_or_default();
+                Err(Invalid::new(json::join("data", &path), None, why))
+            }
             Ok(object @ json::Json::Object(_)) => Ok(Self(object.compact())),
             Ok(_) => Err(Invalid::new("data", Some(text), "data is a JSON object")),
             Err(message) => Err(Invalid::new("data", Some(text), message)),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use super::json::Json;
+use super::json::{Json, join};
 use super::{
     Action, AssertBalance, CloseAccount, ClosePeriod, Command, CommandBatch, Data, ExpireDue, Freeze, Held, Leg, Meta,
     OpenAccount, Part, PlaceHold, Post, Record, RegisterCurrency, ReopenPeriod, ReverseEntry, Route, SetLimits,
@@ -17,9 +17,15 @@ use crate::outcome::Invalid;
 
 pub(super) fn command(text: &str) -> Result<Command, Invalid> {
     let not_an_object = |message: String| Invalid::new("", Some(text.to_owned()), message);
-    match Json::parse(text).map_err(not_an_object)? {
-        Json::Object(entries) => read_command(Fields::new(entries)),
-        _ => Err(not_an_object("a command is a JSON object".to_owned())),
+    member(Json::parse(text).map_err(not_an_object)?)
+}
+
+/// A command, or a member of a batch.
+fn member(json: Json) -> Result<Command, Invalid> {
+    match json {
+        Json::Object(entries) => read_command(Fields::new(entries)?),
+        Json::Refused(why) => Err(Invalid::new("", None, why)),
+        other => Err(Invalid::new("", Some(other.compact()), "a command is a JSON object")),
     }
 }
 
@@ -193,11 +199,10 @@ fn record(fields: &mut Fields) -> Result<Action, Invalid> {
 fn batch(fields: &mut Fields) -> Result<Action, Invalid> {
     let members = fields.array("commands")?;
     let atomic = fields.flag("atomic")?.ok_or_else(|| fields.missing("atomic"))?;
-    let commands = members.into_iter().map(|member| match member {
-        Json::Object(entries) => read_command(Fields::new(entries)),
-        other => Err(Invalid::new("", Some(other.compact()), "a command is a JSON object")),
-    });
-    let commands = commands.map(|read| read.unwrap_or_else(|invalid| Command::new(Action::Unreadable(invalid))));
+    let commands = members
+        .into_iter()
+        .map(member)
+        .map(|read| read.unwrap_or_else(|invalid| Command::new(Action::Unreadable(invalid))));
     Ok(Action::Batch(CommandBatch { commands: commands.collect(), atomic }))
 }
 
@@ -208,8 +213,16 @@ struct Fields {
 }
 
 impl Fields {
-    fn new(entries: Vec<(String, Json)>) -> Self {
-        Self { path: String::new(), entries }
+    /// The fields of a command. What is refused within the members of a batch is theirs to answer.
+    fn new(entries: Vec<(String, Json)>) -> Result<Self, Invalid> {
+        let is_batch = entries.iter().any(|(key, value)| key == "do" && *value == Json::Text("batch".to_owned()));
+        let own = entries.iter().filter(|(key, _)| !(is_batch && key == "commands"));
+        for (key, value) in own {
+            if let Some((path, why)) = value.refused() {
+                return Err(Invalid::new(join(key, &path), None, why));
+            }
+        }
+        Ok(Self { path: String::new(), entries })
     }
 
     fn nested(path: &str, json: Json) -> Result<Self, Invalid> {
@@ -476,6 +489,9 @@ mod tests {
     fn an_error_names_the_path_and_the_value() {
         let cases = [
             ("nonsense", "", Some("nonsense")),
+            (r#"{"do":"fly","do":"swim"}"#, "", None),
+            (r#"{"do":"post","id":"x","legs":[{"account":"a","account":"b","debit":"1"}]}"#, "legs[0]", None),
+            (r#"{"do":"record","entity":"a/b","kind":"k","data":{"x":[{"y":"\u0000"}]}}"#, "data.x[0].y", None),
             ("[]", "", Some("[]")),
             (r#"{"id":"x"}"#, "do", None),
             (r#"{"do":"fly"}"#, "do", Some("fly")),
@@ -517,7 +533,7 @@ mod tests {
 
     #[test]
     fn a_member_of_a_batch_that_cannot_be_read_leaves_its_neighbours() {
-        let text = r#"{"do":"batch","atomic":false,"commands":[{"do":"fly"},7]}"#;
+        let text = r#"{"do":"batch","atomic":false,"commands":[{"do":"fly"},7,{"do":"void","do":"void"},{"do":"void","id":"\u0000"}]}"#;
         let Action::Batch(batch) = command(text).unwrap().action else { panic!("a batch") };
         assert!(batch.commands.iter().all(|member| matches!(member.action, Action::Unreadable(_))));
     }

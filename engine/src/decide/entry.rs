@@ -18,13 +18,15 @@ pub(super) fn post(state: &State, post: &Post, asked: Asked<'_>) -> Result<Decis
 
 pub(super) fn transfer(state: &State, transfer: &TransferMoney, asked: Asked<'_>) -> Result<Decision, Stop> {
     let mut legs = legs::between(state, transfer.amount, &transfer.route, transfer.currency.as_deref())?;
-    check(state, &legs, asked)?;
     let mut entry = EntryPosted { text: transfer.text.clone(), ..EntryPosted::new([]) };
     if transfer.up_to {
+        // The amount asked for is checked by itself: what it would add up to is not what is moved.
+        check_amounts(state, &legs, asked)?;
         let amount = limits::up_to(&legs::effects(&legs), legs[0].amount())?;
         entry.amount = Some(legs[0].account.decimal(amount));
         legs = legs.into_iter().map(|leg| leg.with_amount(amount)).collect();
     }
+    check(state, &legs, asked)?;
     write(&legs, asked, entry)
 }
 
@@ -65,10 +67,16 @@ fn entry_position(state: &State, id: &str) -> Result<Position, Stop> {
 
 /// The stages between the legs' amounts and the limits.
 fn check(state: &State, legs: &[Leg<'_>], asked: Asked<'_>) -> Result<(), Stop> {
+    check_amounts(state, legs, asked)?;
+    legs::check_overflow(legs, Totals::post)
+}
+
+/// The same, without what the accounts' totals come to.
+fn check_amounts(state: &State, legs: &[Leg<'_>], asked: Asked<'_>) -> Result<(), Stop> {
     legs::check_accounts(legs)?;
     legs::check_period(state, asked.effective_at())?;
     legs::check_balance(legs)?;
-    legs::check_overflow(legs, Totals::post)
+    legs::check_overflow(legs, |totals, _, _| Some(totals))
 }
 
 fn write(legs: &[Leg<'_>], asked: Asked<'_>, entry: EntryPosted) -> Result<Decision, Stop> {

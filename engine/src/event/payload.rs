@@ -40,7 +40,7 @@ pub mod kind {
     pub const PERIOD_CLOSED: &str = "period.closed";
     /// That date was moved back.
     pub const PERIOD_REOPENED: &str = "period.reopened";
-    /// An atomic batch that carried an id came to its end.
+    /// An atomic batch came to its end that carried an id, remarks, a correlation or a time of its own.
     pub const BATCH_COMMITTED: &str = "batch.committed";
 }
 
