@@ -35,6 +35,13 @@ use crate::store::{AppendError, Loaded, Store, hash_at};
 /// into two halves that alternate.
 const GATHER_YIELDS: usize = 4;
 
+/// So many batches have their ids looked up before they are decided, after one that met a used id.
+///
+/// Ids are taken as new, which saves the look-up; one that is not costs the whole batch a second
+/// attempt. Repeats come in swarms (a file sent again, a caller that lost its answers), so after the
+/// first one the look-up is the cheaper way for a while.
+const WARY_BATCHES: usize = 32;
+
 /// A command on its way to the writer.
 pub(crate) struct Request {
     pub(crate) command: Command,
@@ -45,7 +52,7 @@ pub(crate) struct Request {
 
 /// Serves requests until every sender is gone; then everybody was answered.
 pub(crate) async fn run(store: Arc<dyn Store>, settings: Settings, mut requests: mpsc::Receiver<Request>) {
-    let mut writer = Writer { store, settings, state: None };
+    let mut writer = Writer { store, settings, state: None, wary: 0 };
     while let Some(first) = requests.recv().await {
         let most = writer.settings.batch_commands_max;
         let mut batch = Batch::of(first);
@@ -96,6 +103,8 @@ struct Writer {
     settings: Settings,
     /// What is known of the log; `None` before the first batch and after a failure.
     state: Option<State>,
+    /// Batches that are still to have their ids looked up first.
+    wary: usize,
 }
 
 /// A batch that was decided: its rows, and what every caller is to be told once they are durable.
@@ -160,6 +169,7 @@ impl Writer {
                 }
                 Err(AppendError::Duplicate) => {
                     metrics::counter!("postfold_ids_met_again_total").increment(1);
+                    self.wary = WARY_BATCHES;
                     state.rollback(&mark);
                     self.catch_up(&mut state).await?;
                     self.look_up_ids(&mut state, batch).await?;
@@ -174,10 +184,15 @@ impl Writer {
     }
 
     /// Decides the whole batch; what is missing is gathered, loaded in one go, and all decided again.
-    async fn decide(&self, state: &mut State, batch: &[Request]) -> Result<Decided, Error> {
+    async fn decide(&mut self, state: &mut State, batch: &[Request]) -> Result<Decided, Error> {
         let mut needs = Vec::new();
+        let look_up_ids = self.wary > 0 && batch.len() > 1;
+        self.wary = self.wary.saturating_sub(1);
         for request in batch {
             decide::needs(&request.command, &mut needs);
+            if look_up_ids {
+                decide::ids(&request.command, &mut needs);
+            }
         }
         needs.retain(|need| state.lacks(need));
         self.load(state, needs).await?;
@@ -196,6 +211,9 @@ impl Writer {
                 return Ok(Decided { draft, outcomes });
             }
             state.rollback(&start);
+            if missing.iter().any(|need| matches!(need, Need::Id(_))) {
+                self.wary = WARY_BATCHES;
+            }
             self.load(state, missing).await?;
         }
     }

@@ -17,9 +17,9 @@ pub fn fresh_name() -> String {
     format!("test-{}", uuid::Uuid::now_v7())
 }
 
-/// Few connections: many tests run at the same time.
+/// Few connections, since many tests run at the same time; and `COPY` from few rows on, so that it is met.
 pub fn settings() -> PostgresSettings {
-    PostgresSettings { connections_max: 4, ..PostgresSettings::default() }
+    PostgresSettings { connections_max: 4, copy_from_rows: 100, ..PostgresSettings::default() }
 }
 
 /// A new ledger in PostgreSQL, and its name.

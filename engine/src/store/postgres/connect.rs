@@ -25,7 +25,11 @@ pub struct PostgresSettings {
     pub statement_timeout: Duration,
     /// How long a statement may wait for a lock. Default 10 s.
     pub lock_timeout: Duration,
-    /// From this many events on, a batch goes in by `COPY`; below, as one statement. Default 100.
+    /// From this many events on, a batch goes in by `COPY`; below, as one statement. Default 5,000.
+    ///
+    /// `COPY` itself is cheaper from about 100 rows on, but the driver ends it with a small packet of its
+    /// own, which TCP holds back until the server has acknowledged the data: 40 ms a table on Linux.
+    /// Over a Unix socket, 100 is the better setting.
     pub copy_from_rows: usize,
     /// Most bytes of event data in one page of the log; a larger event comes alone. Default 16 MiB.
     pub page_bytes_max: usize,
@@ -41,7 +45,7 @@ impl Default for PostgresSettings {
             connect_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_mins(1),
             lock_timeout: Duration::from_secs(10),
-            copy_from_rows: 100,
+            copy_from_rows: 5_000,
             page_bytes_max: 16 * 1024 * 1024,
             notify_debounce: Duration::from_millis(2),
         }
