@@ -186,7 +186,7 @@ fn write_settled(
     asked: Asked<'_>,
 ) -> Result<Decision, Stop> {
     let ends = !settle.keep_rest || rest.iter().all(Decimal::is_zero);
-    let (released, rest) = if ends { (left(hold, &rest), Vec::new()) } else { (Vec::new(), rest) };
+    let (released, rest) = if ends { (hold.of(&rest), Vec::new()) } else { (Vec::new(), rest) };
     let settled = HoldSettled {
         hold: hold.id.clone(),
         placed: hold.placed,
@@ -209,10 +209,6 @@ fn release(state: &State, hold: &Hold, kind: &str, reason: Option<String>, asked
     let mut event = NewEvent::new(kind, &data, Payload::HoldReleased(data.clone()))?;
     event.stream = Some((Hold::stream(hold.placed), hold.version + 1));
     Ok(event)
-}
-
-fn left(hold: &Hold, rest: &[Decimal]) -> Vec<PostedLeg> {
-    Hold { rest: rest.to_vec(), ..hold.clone() }.left()
 }
 
 /// What is released on the day on which it was held is given back to that day's outflow.

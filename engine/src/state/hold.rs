@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use crate::event::{Event, HoldPlaced, Payload, PostedLeg, kind};
+use crate::event::{Event, HoldPlaced, Payload, PostedLeg, SideAmount, kind};
 use crate::position::Position;
 
 /// A hold is known by the position that placed it.
@@ -63,12 +63,14 @@ impl Hold {
 
     /// What is left, leg by leg; legs of which nothing is left are passed over.
     pub(crate) fn left(&self) -> Vec<PostedLeg> {
-        let legs = self.legs.iter().zip(&self.rest).filter(|(_, rest)| !rest.is_zero());
-        legs.map(|(leg, rest)| PostedLeg {
-            amount: crate::event::SideAmount::new(leg.amount.side(), *rest),
-            ..leg.clone()
-        })
-        .collect()
+        self.of(&self.rest)
+    }
+
+    /// The hold's legs with these amounts, one for each; legs of which there is nothing are passed over.
+    pub(crate) fn of(&self, amounts: &[Decimal]) -> Vec<PostedLeg> {
+        let legs = self.legs.iter().zip(amounts).filter(|(_, amount)| !amount.is_zero());
+        legs.map(|(leg, amount)| PostedLeg { amount: SideAmount::new(leg.amount.side(), *amount), ..leg.clone() })
+            .collect()
     }
 
     /// The name of the hold's own stream.

@@ -108,7 +108,7 @@ pub(crate) struct PostingKey {
     pub(crate) leg: i32,
 }
 
-/// A posting as it is stored: totals as text, so that not a digit is lost on the way to `verify`.
+/// A posting as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PostingRow {
     pub(crate) key: PostingKey,
