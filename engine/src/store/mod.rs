@@ -17,7 +17,7 @@ use crate::hash::Hash;
 use crate::money;
 use crate::position::Position;
 use crate::query::Balance;
-use crate::state::{Account, AccountId, Head, Hold, Need, PeriodMark, PostedEntry, Record};
+use crate::state::{Account, AccountId, Head, Hold, Need, PeriodMark, PostedEntry, Record, State};
 
 /// What a ledger needs of the place where its log is kept.
 ///
@@ -85,6 +85,48 @@ pub(crate) struct Loaded {
     pub(crate) period: Option<PeriodMark>,
     /// Of every account and time asked for: the posted balance, debit minus credit.
     pub(crate) as_of: Vec<((AccountId, Timestamp), Decimal)>,
+}
+
+impl Loaded {
+    /// Puts what was loaded into the state, as of whose head it was; everything needed must then be there.
+    pub(crate) fn fill(self, state: &mut State, needs: &[Need]) -> Result<(), Error> {
+        for (code, accounts) in self.codes {
+            state.load_code(&code, accounts);
+        }
+        for (code, currency) in self.currencies {
+            state.load_currency(&code, currency);
+        }
+        for (id, record) in self.ids {
+            state.load_id(&id, record);
+        }
+        for (stream, version) in self.streams {
+            state.load_version(&stream, version);
+        }
+        for record in self.records {
+            state.load_record(record);
+        }
+        for hold in self.holds {
+            state.load_hold(hold);
+        }
+        for (now, due) in self.due {
+            state.load_due(now, due);
+        }
+        for (position, entry) in self.entries {
+            state.load_entry(position, entry);
+        }
+        if let Some(mark) = self.period {
+            state.load_period(mark);
+        }
+        for ((account, time), balance) in self.as_of {
+            state.load_as_of(account, time, balance);
+        }
+        match needs.iter().find(|need| state.lacks(need)) {
+            None => Ok(()),
+            Some(need) => {
+                Err(Error::Damaged { position: state.head.position, what: format!("{need:?} is not in the log") })
+            }
+        }
+    }
 }
 
 /// Why a draft was not appended.

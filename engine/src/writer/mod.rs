@@ -27,7 +27,7 @@ use crate::fold;
 use crate::outcome::Outcome;
 use crate::settings::Settings;
 use crate::state::{CacheBounds, Need, State};
-use crate::store::{AppendError, Loaded, Store, hash_at};
+use crate::store::{AppendError, Store, hash_at};
 
 /// How often the queue is looked at again before a batch is sent.
 ///
@@ -224,14 +224,7 @@ impl Writer {
         }
         let mut seen = std::collections::HashSet::new();
         needs.retain(|need| seen.insert(need.clone()));
-        let loaded = self.store.load(&needs, state.head.position).await?;
-        take_in(state, loaded);
-        match needs.iter().find(|need| state.lacks(need)) {
-            None => Ok(()),
-            Some(need) => {
-                Err(Error::Damaged { position: state.head.position, what: format!("{need:?} is not in the log") })
-            }
-        }
+        self.store.load(&needs, state.head.position).await?.fill(state, &needs)
     }
 
     async fn look_up_ids(&self, state: &mut State, batch: &[Request]) -> Result<(), Error> {
@@ -305,39 +298,6 @@ impl Writer {
 
 fn bounds(settings: &Settings) -> CacheBounds {
     CacheBounds { accounts: settings.cached_accounts, ids: settings.cached_ids, streams: settings.cached_streams }
-}
-
-fn take_in(state: &mut State, loaded: Loaded) {
-    for (code, accounts) in loaded.codes {
-        state.load_code(&code, accounts);
-    }
-    for (code, currency) in loaded.currencies {
-        state.load_currency(&code, currency);
-    }
-    for (id, record) in loaded.ids {
-        state.load_id(&id, record);
-    }
-    for (stream, version) in loaded.streams {
-        state.load_version(&stream, version);
-    }
-    for record in loaded.records {
-        state.load_record(record);
-    }
-    for hold in loaded.holds {
-        state.load_hold(hold);
-    }
-    for (now, due) in loaded.due {
-        state.load_due(now, due);
-    }
-    for (position, entry) in loaded.entries {
-        state.load_entry(position, entry);
-    }
-    if let Some(mark) = loaded.period {
-        state.load_period(mark);
-    }
-    for ((account, time), balance) in loaded.as_of {
-        state.load_as_of(account, time, balance);
-    }
 }
 
 fn count(outcome: &Outcome) {

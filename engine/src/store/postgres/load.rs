@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use rust_decimal::Decimal;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::{PostgresStore, event, failed, position};
@@ -21,27 +21,34 @@ use crate::state::{
 };
 use crate::store::Loaded;
 
-pub(super) async fn load(store: &PostgresStore, needs: &[Need], at: Position) -> Result<Loaded, Error> {
+/// Reads on the given connection: the pool's, or that of a transaction of the host's, which then sees what it
+/// wrote itself.
+pub(super) async fn load(
+    store: &PostgresStore,
+    connection: &mut PgConnection,
+    needs: &[Need],
+    at: Position,
+) -> Result<Loaded, Error> {
     let mut loaded = Loaded::default();
     let mut wanted = Wanted::default();
     for need in needs {
         wanted.add(need);
     }
     for now in std::mem::take(&mut wanted.due) {
-        let due = due(store, now, at).await?;
+        let due = due(store, connection, now, at).await?;
         for placed in &due {
             wanted.hold(*placed);
         }
         loaded.due.push((now, due));
     }
     if !wanted.codes.is_empty() {
-        loaded.codes = accounts(store, &wanted.codes, at).await?;
+        loaded.codes = accounts(store, connection, &wanted.codes, at).await?;
     }
     if !wanted.as_of.is_empty() {
-        loaded.as_of = as_of(store, &wanted.as_of, at).await?;
+        loaded.as_of = as_of(store, connection, &wanted.as_of, at).await?;
     }
     if wanted.asks_for_events() {
-        let found = events(store, &wanted, at).await?;
+        let found = events(store, connection, &wanted, at).await?;
         found.answer(needs, &wanted, &mut loaded)?;
     }
     Ok(loaded)
@@ -89,10 +96,15 @@ impl Wanted {
     }
 }
 
-async fn accounts(store: &PostgresStore, codes: &[String], at: Position) -> Result<Vec<(String, Vec<Account>)>, Error> {
+async fn accounts(
+    store: &PostgresStore,
+    connection: &mut PgConnection,
+    codes: &[String],
+    at: Position,
+) -> Result<Vec<(String, Vec<Account>)>, Error> {
     let query = sqlx::query(AssertSqlSafe(store.sql.load_accounts.as_str()));
     let query = query.bind(store.ledger_id).bind(codes).bind(at.get());
-    let rows = query.fetch_all(&store.pool).await.map_err(failed)?;
+    let rows = query.fetch_all(&mut *connection).await.map_err(failed)?;
     let mut found: HashMap<String, Vec<Account>> = HashMap::with_capacity(codes.len());
     for code in codes {
         found.entry(code.clone()).or_default();
@@ -165,21 +177,27 @@ fn totals(row: &PgRow, scale: u8) -> Result<Totals, Error> {
     })
 }
 
-async fn due(store: &PostgresStore, now: Timestamp, at: Position) -> Result<Vec<Position>, Error> {
+async fn due(
+    store: &PostgresStore,
+    connection: &mut PgConnection,
+    now: Timestamp,
+    at: Position,
+) -> Result<Vec<Position>, Error> {
     let query = sqlx::query_scalar(AssertSqlSafe(store.sql.load_due.as_str()));
     let query = query.bind(store.ledger_id).bind(format!("{now:.6}")).bind(at.get());
-    let found: Vec<i64> = query.fetch_all(&store.pool).await.map_err(failed)?;
+    let found: Vec<i64> = query.fetch_all(&mut *connection).await.map_err(failed)?;
     Ok(found.into_iter().map(Position::new).collect())
 }
 
 async fn as_of(
     store: &PostgresStore,
+    connection: &mut PgConnection,
     wanted: &[(AccountId, Timestamp)],
     at: Position,
 ) -> Result<Vec<((AccountId, Timestamp), Decimal)>, Error> {
     let (ids, times): (Vec<i64>, Vec<_>) = wanted.iter().map(|(id, time)| (id.get(), time.to_sqlx())).unzip();
     let query = sqlx::query(AssertSqlSafe(store.sql.load_as_of.as_str()));
-    let rows = query.bind(store.ledger_id).bind(ids).bind(times).bind(at.get()).fetch_all(&store.pool).await;
+    let rows = query.bind(store.ledger_id).bind(ids).bind(times).bind(at.get()).fetch_all(&mut *connection).await;
     let mut found = Vec::with_capacity(wanted.len());
     for row in rows.map_err(failed)? {
         let ordinal: i64 = row.try_get("ordinal").map_err(failed)?;
@@ -200,10 +218,15 @@ struct Found {
     positions: HashMap<Position, Event>,
 }
 
-async fn events(store: &PostgresStore, wanted: &Wanted, at: Position) -> Result<Found, Error> {
+async fn events(
+    store: &PostgresStore,
+    connection: &mut PgConnection,
+    wanted: &Wanted,
+    at: Position,
+) -> Result<Found, Error> {
     let query = sqlx::query(AssertSqlSafe(store.sql.load_events.as_str()));
     let query = query.bind(store.ledger_id).bind(&wanted.ids).bind(&wanted.streams).bind(&wanted.positions);
-    let rows = query.bind(at.get()).fetch_all(&store.pool).await.map_err(failed)?;
+    let rows = query.bind(at.get()).fetch_all(&mut *connection).await.map_err(failed)?;
     let mut found = Found::default();
     for row in &rows {
         let what: &str = row.try_get("found").map_err(failed)?;

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgPool, PgRow, Postgres};
+use sqlx::postgres::{PgExecutor, PgPool, PgRow, Postgres};
 use sqlx::{AssertSqlSafe, Row};
 use tokio::sync::Mutex;
 
@@ -115,16 +115,12 @@ impl Store for PostgresStore {
     }
 
     async fn head(&self) -> Result<Head, Error> {
-        let query = sqlx::query(AssertSqlSafe(self.sql.head.as_str())).bind(self.ledger_id);
-        let Some(row) = query.fetch_optional(&self.pool).await.map_err(failed)? else {
-            return Ok(Head { position: Position::START, hash: Hash::genesis(&self.name), recorded_at: None });
-        };
-        let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at").map_err(failed)?;
-        Ok(Head { position: position(&row, "position")?, hash: hash(&row)?, recorded_at: Some(recorded_at.to_jiff()) })
+        self.head_on(&self.pool).await
     }
 
     async fn load(&self, needs: &[Need], at: Position) -> Result<Loaded, Error> {
-        load::load(self, needs, at).await
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        load::load(self, &mut connection, needs, at).await
     }
 
     async fn append(&self, draft: &Draft) -> Result<(), AppendError> {
@@ -132,11 +128,7 @@ impl Store for PostgresStore {
     }
 
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error> {
-        let query = sqlx::query(AssertSqlSafe(self.sql.page.as_str()));
-        let query =
-            query.bind(self.ledger_id).bind(after.get()).bind(count(limit)).bind(count(self.settings.page_bytes_max));
-        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
-        rows.iter().map(event).collect()
+        self.page_on(&self.pool, after, limit).await
     }
 
     async fn postings(&self, after: PostingKey, upto: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
@@ -160,6 +152,26 @@ impl Store for PostgresStore {
     async fn changed(&self, after: Position, timeout: Duration) -> Result<(), Error> {
         self.notify.changed(after, timeout).await;
         Ok(())
+    }
+}
+
+/// What is read through the pool, or within a transaction of the host's.
+impl PostgresStore {
+    async fn head_on(&self, executor: impl PgExecutor<'_>) -> Result<Head, Error> {
+        let query = sqlx::query(AssertSqlSafe(self.sql.head.as_str())).bind(self.ledger_id);
+        let Some(row) = query.fetch_optional(executor).await.map_err(failed)? else {
+            return Ok(Head { position: Position::START, hash: Hash::genesis(&self.name), recorded_at: None });
+        };
+        let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at").map_err(failed)?;
+        Ok(Head { position: position(&row, "position")?, hash: hash(&row)?, recorded_at: Some(recorded_at.to_jiff()) })
+    }
+
+    async fn page_on(&self, executor: impl PgExecutor<'_>, after: Position, limit: usize) -> Result<Vec<Event>, Error> {
+        let query = sqlx::query(AssertSqlSafe(self.sql.page.as_str()));
+        let query =
+            query.bind(self.ledger_id).bind(after.get()).bind(count(limit)).bind(count(self.settings.page_bytes_max));
+        let rows = query.fetch_all(executor).await.map_err(failed)?;
+        rows.iter().map(event).collect()
     }
 }
 
