@@ -33,7 +33,7 @@ pub(crate) struct Draft {
 pub(crate) struct AccountRow(pub(crate) Arc<Facts>);
 
 /// Where a draft and its state stood, to go back to.
-struct Save {
+pub(crate) struct Save {
     mark: Mark,
     events: usize,
     accounts: usize,
@@ -181,7 +181,7 @@ impl Draft {
         Ok(receipt)
     }
 
-    fn save(&self, state: &State) -> Save {
+    pub(crate) fn save(&self, state: &State) -> Save {
         Save {
             mark: state.mark(),
             events: self.events.len(),
@@ -190,7 +190,7 @@ impl Draft {
         }
     }
 
-    fn restore(&mut self, state: &mut State, save: &Save) {
+    pub(crate) fn restore(&mut self, state: &mut State, save: &Save) {
         state.rollback(&save.mark);
         self.events.truncate(save.events);
         self.accounts.truncate(save.accounts);

@@ -18,6 +18,10 @@ pub struct Settings {
     pub cached_streams: usize,
     /// Events read at a time while catching up. Default 1,000.
     pub page_events: usize,
+    /// A writer that is further behind than this drops what it knows and reads what it needs. Default 20,000.
+    pub catch_up_events_max: usize,
+    /// How long a writer keeps the ledger's lease while it has work and others may wait. Default 10 ms.
+    pub lease_hold: Duration,
     /// How often a batch is decided again because other writers were faster. Default 1,000.
     pub attempts_max: usize,
     /// How long to ask the log for the outcome of a commit whose connection was lost. Default 30 s.
@@ -35,6 +39,8 @@ impl Default for Settings {
             cached_ids: 20_000,
             cached_streams: 100_000,
             page_events: 1_000,
+            catch_up_events_max: 20_000,
+            lease_hold: Duration::from_millis(10),
             attempts_max: 1_000,
             resolve_timeout: Duration::from_secs(30),
             resolve_interval: Duration::from_millis(50),

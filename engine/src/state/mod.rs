@@ -124,6 +124,8 @@ pub(crate) struct CacheBounds {
 
 pub(crate) struct State {
     pub(crate) head: Head,
+    /// The head without what is on its way to the log.
+    durable: Head,
     codes: Tracked<Arc<str>, Vec<AccountId>>,
     accounts: Tracked<AccountId, Account>,
     currencies: Tracked<Arc<str>, Option<(u8, Position)>>,
@@ -150,10 +152,17 @@ pub(crate) struct Mark {
     undo: [usize; 11],
 }
 
+impl Mark {
+    pub(crate) fn position(&self) -> Position {
+        self.head.position
+    }
+}
+
 impl State {
     pub(crate) fn new(head: Head) -> Self {
         Self {
             head,
+            durable: head,
             codes: Tracked::new(),
             accounts: Tracked::new(),
             currencies: Tracked::new(),
@@ -391,19 +400,36 @@ impl State {
         self.as_of.rollback(as_of);
     }
 
-    /// Makes the batch final and brings the caches back to their bounds.
-    pub(crate) fn commit(&mut self, bounds: CacheBounds) {
-        self.codes.trim(bounds.accounts);
-        self.accounts.trim(bounds.accounts);
-        self.currencies.trim(bounds.accounts);
-        self.ids.trim(bounds.ids);
-        self.streams.trim(bounds.streams);
-        self.records.trim(bounds.ids);
-        self.holds.trim(bounds.ids);
-        self.entries.trim(bounds.ids);
-        self.period.trim(1);
+    /// The head of the log as it is known: what is on its way is behind it.
+    pub(crate) fn durable(&self) -> Head {
+        self.durable
+    }
+
+    /// Takes back all that is not durable.
+    pub(crate) fn take_back(&mut self) {
+        self.rollback(&Mark { head: self.durable, undo: [0; 11] });
+    }
+
+    /// Makes what was done up to the mark final, and brings the caches back to their bounds.
+    pub(crate) fn settle(&mut self, mark: &Mark, bounds: CacheBounds) {
+        let [codes, accounts, currencies, ids, streams, records, holds, due, entries, period, as_of] = mark.undo;
+        self.durable = mark.head;
+        self.codes.settle(codes, bounds.accounts);
+        self.accounts.settle(accounts, bounds.accounts);
+        self.currencies.settle(currencies, bounds.accounts);
+        self.ids.settle(ids, bounds.ids);
+        self.streams.settle(streams, bounds.streams);
+        self.records.settle(records, bounds.ids);
+        self.holds.settle(holds, bounds.ids);
+        self.entries.settle(entries, bounds.ids);
+        self.period.settle(period, 1);
         // Answers to questions that are seldom asked twice: they would only cost to keep true.
-        self.due.trim(0);
-        self.as_of.trim(0);
+        self.due.settle(due, 0);
+        self.as_of.settle(as_of, 0);
+    }
+
+    /// Makes all that was done final.
+    pub(crate) fn commit(&mut self, bounds: CacheBounds) {
+        self.settle(&self.mark(), bounds);
     }
 }

@@ -1,14 +1,15 @@
-//! A cache that can take back what was done since a mark, and that is trimmed only between batches.
+//! A cache that can take back what was done since a mark, and that evicts only what is settled.
 
 use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::hash::Hash;
 
 use lru::LruCache;
 
 /// A least-recently-used map with an undo log.
 ///
-/// Within a batch nothing is evicted, so what a batch has loaded stays; after it, [`Tracked::trim`]
-/// brings the map back to its bound.
+/// While a batch is decided nothing is evicted, so what it has loaded stays; [`Tracked::settle`] brings the
+/// map back to its bound.
 #[derive(Debug)]
 pub(crate) struct Tracked<K: Hash + Eq, V> {
     map: LruCache<K, V>,
@@ -60,10 +61,15 @@ impl<K: Hash + Eq + Clone, V: Clone> Tracked<K, V> {
         }
     }
 
-    /// Makes the changes since the last trim final, and evicts what is beyond `most` entries.
-    pub(crate) fn trim(&mut self, most: usize) {
-        self.undo.clear();
-        while self.map.len() > most {
+    /// Makes the changes up to a mark final, and evicts what is beyond `most` entries, but nothing whose
+    /// changes may still be taken back.
+    pub(crate) fn settle(&mut self, mark: usize, most: usize) {
+        self.undo.drain(..mark.min(self.undo.len()));
+        if self.map.len() <= most {
+            return;
+        }
+        let kept: HashSet<&K> = self.undo.iter().map(|(key, _)| key).collect();
+        while self.map.len() > most && self.map.peek_lru().is_some_and(|(key, _)| !kept.contains(key)) {
             self.map.pop_lru();
         }
     }
@@ -90,13 +96,27 @@ mod tests {
     }
 
     #[test]
-    fn a_trim_evicts_what_was_used_least_recently() {
+    fn settling_evicts_what_was_used_least_recently() {
         let mut map = Tracked::new();
         for key in ["a", "b", "c"] {
             map.set(key, 0);
         }
         map.set("a", 0);
-        map.trim(2);
+        map.settle(map.mark(), 2);
         assert_eq!((map.get("a"), map.get("b"), map.get("c")), (Some(&0), None, Some(&0)));
+    }
+
+    #[test]
+    fn settling_keeps_what_may_still_be_taken_back() {
+        let mut map = Tracked::new();
+        map.set("done", 1);
+        map.set("also done", 1);
+        let mark = map.mark();
+        map.set("done", 2);
+        map.set("under way", 2);
+        map.settle(mark, 1);
+        assert_eq!((map.get("done"), map.get("also done"), map.get("under way")), (Some(&2), None, Some(&2)));
+        map.rollback(0);
+        assert_eq!((map.get("done"), map.get("under way")), (Some(&1), None));
     }
 }

@@ -55,6 +55,16 @@ pub(crate) trait Store: Send + Sync {
         Ok(balances)
     }
 
+    /// Waits until no other writer holds the ledger's lease, and takes it; lost with the writer's connection.
+    ///
+    /// It only saves work among writers that ask for it: the position in the log is what keeps them apart.
+    async fn take_lease(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Gives the lease to the writer that has waited longest.
+    async fn give_lease(&self) {}
+
     /// Tells readers elsewhere that the log has grown; a hint, never the truth.
     async fn announce(&self, head: Position);
 

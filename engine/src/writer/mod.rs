@@ -4,36 +4,42 @@
 //! |---|---|
 //! | gather | take what is queued, up to `batch_commands_max`; no timer, so a lone post waits for nobody |
 //! | decide | every command in order, on the state at the head; what is missing is loaded in one go |
-//! | append | all rows in one commit |
-//! | answer | every caller, only after the commit is durable |
+//! | append | all rows in one commit, in a task of its own |
+//! | decide ahead | meanwhile, what comes next is decided on what that commit will leave |
+//! | answer | every caller, only after the commit that its outcome rests on is durable |
 //!
-//! While a batch commits, the next one gathers in the queue. A lost race rolls the state back, reads
-//! what was missed and decides again.
+//! A lost race takes back both batches, reads what was missed and decides again. From the first lost race
+//! on, the writer takes turns with the others: see [`turns`].
 
+mod append;
+mod batch;
+mod inbox;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::command::Command;
 use crate::decide;
-use crate::draft::Draft;
 use crate::error::Error;
 use crate::fold;
+use crate::hash::Hash;
+use crate::observe::{self, name};
 use crate::outcome::Outcome;
+use crate::position::Position;
 use crate::settings::Settings;
-use crate::state::{CacheBounds, Need, State};
-use crate::store::{AppendError, Store, hash_at};
-
-/// How often the queue is looked at again before a batch is sent.
-///
-/// Callers that were just answered need a moment to send their next command; without this they split
-/// into two halves that alternate.
-const GATHER_YIELDS: usize = 4;
+use crate::state::{CacheBounds, Head, Mark, Need, State};
+use crate::store::{AppendError, Store};
+use batch::Batch;
+use inbox::Inbox;
+use turns::Turns;
 
 /// So many batches have their ids looked up before they are decided, after one that met a used id.
 ///
@@ -41,6 +47,13 @@ const GATHER_YIELDS: usize = 4;
 /// attempt. Repeats come in swarms (a file sent again, a caller that lost its answers), so after the
 /// first one the look-up is the cheaper way for a while.
 const WARY_BATCHES: usize = 32;
+
+/// A batch of so many commands that was decided ahead is sent as soon as the commit before it is durable;
+/// a smaller one waits for the callers that are just being answered.
+///
+/// Without that wait, callers that post one each split into two halves that alternate; with it, a large
+/// batch would leave the database idle.
+const SEND_AT_ONCE: usize = 100;
 
 /// A command on its way to the writer.
 pub(crate) struct Request {
@@ -51,263 +64,284 @@ pub(crate) struct Request {
 }
 
 /// Serves requests until every sender is gone; then everybody was answered.
-pub(crate) async fn run(store: Arc<dyn Store>, settings: Settings, mut requests: mpsc::Receiver<Request>) {
-    let mut writer = Writer { store, settings, state: None, wary: 0 };
-    while let Some(first) = requests.recv().await {
-        let most = writer.settings.batch_commands_max;
-        let mut batch = Batch::of(first);
-        for _ in 0..GATHER_YIELDS {
-            batch.gather(&mut requests, most);
-            tokio::task::yield_now().await;
+pub(crate) async fn run(store: Arc<dyn Store>, settings: Settings, requests: mpsc::Receiver<Request>) {
+    let mut inbox = Inbox::new(requests, settings.batch_commands_max);
+    let mut writer = Writer::new(store, settings);
+    while inbox.wait().await {
+        if let Err(error) = writer.work(&mut inbox).await {
+            tracing::warn!(%error, "a batch could not be committed");
+            // The log is the truth: what is known of it is read anew.
+            writer.stale = true;
+            // A caller that has many commands on their way must not find a later one done and an earlier
+            // one not.
+            std::mem::take(&mut writer.open).refuse_behind(&error);
+            inbox.refuse_behind(&error);
         }
-        batch.gather(&mut requests, most);
-        if let Err(error) = writer.serve(batch.requests).await {
-            refuse_queued(&mut requests, &error);
-        }
-    }
-}
-
-/// What is queued behind a batch that failed fails with it: a caller that has many commands on their way
-/// must not find a later one done and an earlier one not.
-fn refuse_queued(requests: &mut mpsc::Receiver<Request>, error: &Error) {
-    while let Ok(request) = requests.try_recv() {
-        let why = format!("a command before this one failed: {error}");
-        let _ = request.reply.send(Err(Error::Unavailable(why)));
-    }
-}
-
-/// Requests that go into one commit.
-struct Batch {
-    requests: Vec<Request>,
-    /// The commands in them, members of batches included.
-    commands: usize,
-}
-
-impl Batch {
-    fn of(first: Request) -> Self {
-        let commands = first.command.count();
-        Self { requests: vec![first], commands }
-    }
-
-    fn gather(&mut self, queue: &mut mpsc::Receiver<Request>, most: usize) {
-        while self.commands < most {
-            let Ok(request) = queue.try_recv() else { return };
-            self.commands += request.command.count();
-            self.requests.push(request);
-        }
+        writer.turns.end().await;
     }
 }
 
 struct Writer {
     store: Arc<dyn Store>,
     settings: Settings,
-    /// What is known of the log; `None` before the first batch and after a failure.
-    state: Option<State>,
+    turns: Turns,
+    /// What is known of the log, and what the batches on their way will add to it.
+    state: State,
+    /// The state is to be read anew.
+    stale: bool,
+    /// Others are known to have written since.
+    behind: bool,
+    /// What is decided and not sent yet.
+    open: Batch,
+    /// Races lost in a row, and used ids met.
+    setbacks: usize,
     /// Batches that are still to have their ids looked up first.
     wary: usize,
+    /// A used id was met: the next ids are looked up, be it only one.
+    look_up: bool,
 }
 
-/// A batch that was decided: its rows, and what every caller is to be told once they are durable.
-struct Decided {
-    draft: Draft,
-    outcomes: Vec<Outcome>,
+/// A batch whose commit is under way.
+struct Flight {
+    batch: Batch,
+    /// The state behind it.
+    end: Mark,
+    started: Instant,
+    task: JoinHandle<Result<(), AppendError>>,
+}
+
+/// What may be loaded while commands are decided.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loads {
+    /// Everything: no commit is under way.
+    All,
+    /// What the commit under way cannot change without the state knowing it.
+    Certain,
+}
+
+/// Whether all that waited could be decided.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Done,
+    /// The commit under way must end first.
+    Blocked,
 }
 
 impl Writer {
-    /// Answers every caller of the batch; the error is that of all of them.
-    async fn serve(&mut self, batch: Vec<Request>) -> Result<(), Error> {
-        let started = Instant::now();
-        metrics::histogram!("postfold_batch_commands").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
-        match self.commit(&batch).await {
-            Ok(outcomes) => {
-                metrics::histogram!("postfold_commit_seconds").record(started.elapsed());
-                for (request, outcome) in batch.into_iter().zip(outcomes) {
-                    count(&outcome);
-                    // A caller that has gone away is not told.
-                    let _ = request.reply.send(Ok(outcome));
-                }
-                Ok(())
+    fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
+        let start = Head { position: Position::START, hash: Hash::genesis(store.name()), recorded_at: None };
+        Self {
+            turns: Turns::new(Arc::clone(&store), settings.lease_hold),
+            state: State::new(start),
+            stale: true,
+            behind: false,
+            open: Batch::default(),
+            setbacks: 0,
+            wary: 0,
+            look_up: false,
+            store,
+            settings,
+        }
+    }
+
+    /// Decides, sends, and decides ahead, until nothing waits and nothing is on its way.
+    async fn work(&mut self, inbox: &mut Inbox) -> Result<(), Error> {
+        while inbox.gather().await || !self.open.is_empty() {
+            self.take_turn(inbox).await?;
+            self.decide(inbox, Loads::All).await?;
+            let mut flight = self.send();
+            while let Some(under_way) = flight {
+                flight = self.fly(under_way, inbox).await?;
             }
-            Err(error) => {
-                tracing::warn!(%error, commands = batch.len(), "a batch could not be committed");
-                // The log is the truth: what is known of it is read anew.
-                self.state = None;
-                for request in batch {
-                    let _ = request.reply.send(Err(error.for_each_caller()));
+        }
+        Ok(())
+    }
+
+    /// Makes sure that it is this writer's turn, and that it knows the log up to its head.
+    async fn take_turn(&mut self, inbox: &mut Inbox) -> Result<(), Error> {
+        let waited = self.turns.take().await;
+        if self.stale {
+            self.state = State::new(self.store.head().await?);
+            self.stale = false;
+        } else if waited || self.behind {
+            self.take_back(inbox, None);
+            let missed = self.catch_up().await?;
+            self.turns.missed(missed);
+        }
+        self.behind = false;
+        if waited {
+            inbox.gather().await;
+        }
+        Ok(())
+    }
+
+    /// Sends what is decided; a batch that writes nothing is answered, for all before it is durable.
+    fn send(&mut self) -> Option<Flight> {
+        let mut batch = std::mem::take(&mut self.open);
+        let draft = std::mem::take(&mut batch.draft);
+        if draft.events.is_empty() {
+            self.state.settle(&self.state.mark(), bounds(&self.settings));
+            batch.answer();
+            return None;
+        }
+        metrics::histogram!(name::BATCH_COMMANDS).record(observe::number(batch.commands));
+        let (commands, events) = (batch.commands, draft.events.len());
+        let span = tracing::debug_span!("postfold.append", ledger = self.store.name(), commands, events);
+        let append = append::append(Arc::clone(&self.store), self.settings.clone(), draft);
+        let task = tokio::spawn(append.instrument(span));
+        Some(Flight { batch, end: self.state.mark(), started: Instant::now(), task })
+    }
+
+    /// Decides ahead until the commit has an outcome, and acts on it.
+    async fn fly(&mut self, mut flight: Flight, inbox: &mut Inbox) -> Result<Option<Flight>, Error> {
+        let mut step = Step::Done;
+        let outcome = loop {
+            let room = self.open.commands < self.settings.batch_commands_max;
+            let ahead = step == Step::Done && room && !self.turns.over();
+            tokio::select! {
+                biased;
+                outcome = &mut flight.task => break outcome,
+                more = inbox.wait(), if ahead => {
+                    inbox.take_queued();
+                    // What cannot be loaded now is asked for once more when the commit has ended.
+                    step = match self.decide(inbox, Loads::Certain).await {
+                        Ok(step) if more => step,
+                        _ => Step::Blocked,
+                    };
                 }
+            }
+        };
+        match outcome.unwrap_or(Err(AppendError::Unknown(Error::Closed))) {
+            Ok(()) => Ok(self.landed(flight).await),
+            Err(AppendError::LostRace) => {
+                metrics::counter!(name::RACES_LOST).increment(1);
+                self.turns.lost();
+                self.set_back(flight, inbox)
+            }
+            Err(AppendError::Duplicate) => {
+                metrics::counter!(name::IDS_MET_AGAIN).increment(1);
+                self.wary = WARY_BATCHES;
+                self.look_up = true;
+                self.set_back(flight, inbox)
+            }
+            Err(AppendError::Failed(error) | AppendError::Unknown(error)) => {
+                flight.batch.fail(&error);
                 Err(error)
             }
         }
     }
 
-    /// Decides and appends until the log has taken the batch, or an error ends it.
-    async fn commit(&mut self, batch: &[Request]) -> Result<Vec<Outcome>, Error> {
-        let store = Arc::clone(&self.store);
-        let mut state = match self.state.take() {
-            Some(state) => state,
-            None => State::new(store.head().await?),
-        };
-        for attempt in 1.. {
-            let mark = state.mark();
-            let decided = self.decide(&mut state, batch).await?;
-            if decided.draft.events.is_empty() {
-                state.commit(bounds(&self.settings));
-                self.state = Some(state);
-                return Ok(decided.outcomes);
-            }
-            match self.append(&decided.draft).await {
-                Ok(()) => {
-                    state.commit(bounds(&self.settings));
-                    store.announce(state.head.position).await;
-                    self.state = Some(state);
-                    return Ok(decided.outcomes);
-                }
-                Err(AppendError::LostRace) => {
-                    metrics::counter!("postfold_races_lost_total").increment(1);
-                    state.rollback(&mark);
-                    self.catch_up(&mut state).await?;
-                }
-                Err(AppendError::Duplicate) => {
-                    metrics::counter!("postfold_ids_met_again_total").increment(1);
-                    self.wary = WARY_BATCHES;
-                    state.rollback(&mark);
-                    self.catch_up(&mut state).await?;
-                    self.look_up_ids(&mut state, batch).await?;
-                }
-                Err(AppendError::Failed(error) | AppendError::Unknown(error)) => return Err(error),
-            }
-            if attempt >= self.settings.attempts_max {
-                return Err(Error::Unavailable(format!("other writers were faster {attempt} times in a row")));
-            }
-        }
-        Err(Error::Closed)
+    /// The commit is durable. What was decided ahead is sent before the callers are told, if it is large.
+    async fn landed(&mut self, flight: Flight) -> Option<Flight> {
+        self.setbacks = 0;
+        metrics::histogram!(name::COMMIT_SECONDS).record(flight.started.elapsed());
+        self.state.settle(&flight.end, bounds(&self.settings));
+        let next = if self.open.commands >= SEND_AT_ONCE { self.send() } else { None };
+        flight.batch.answer();
+        self.store.announce(flight.end.position()).await;
+        next
     }
 
-    /// Decides the whole batch; what is missing is gathered, loaded in one go, and all decided again.
-    async fn decide(&mut self, state: &mut State, batch: &[Request]) -> Result<Decided, Error> {
+    /// The commit was refused for what others wrote: all that rested on it is decided again.
+    fn set_back(&mut self, flight: Flight, inbox: &mut Inbox) -> Result<Option<Flight>, Error> {
+        self.setbacks += 1;
+        if self.setbacks >= self.settings.attempts_max {
+            let error = Error::Unavailable(format!("other writers were faster {} times in a row", self.setbacks));
+            self.setbacks = 0;
+            flight.batch.fail(&error);
+            return Err(error);
+        }
+        self.take_back(inbox, Some(flight.batch));
+        self.behind = true;
+        Ok(None)
+    }
+
+    /// Takes back what is not durable; its commands wait again, in order.
+    fn take_back(&mut self, inbox: &mut Inbox, flown: Option<Batch>) {
+        self.state.take_back();
+        let open = std::mem::take(&mut self.open);
+        let requests = flown.into_iter().chain([open]).flat_map(|batch| batch.requests);
+        inbox.put_back(requests.collect());
+    }
+
+    /// Folds what others appended since the head that is known here; answers how many events that were.
+    async fn catch_up(&mut self) -> Result<usize, Error> {
+        let mut missed = 0;
+        loop {
+            let page = self.store.page(self.state.head.position, self.settings.page_events).await?;
+            if page.is_empty() {
+                return Ok(missed);
+            }
+            missed += page.len();
+            if missed > self.settings.catch_up_events_max {
+                // To read what the commands at hand need is the shorter way.
+                self.state = State::new(self.store.head().await?);
+                return Ok(missed);
+            }
+            for event in &page {
+                fold::fold(&mut self.state, event, &event.payload()?)?;
+            }
+            self.state.settle(&self.state.mark(), bounds(&self.settings));
+        }
+    }
+
+    /// Decides what waits, in order, as far as the batch has room.
+    async fn decide(&mut self, inbox: &mut Inbox, loads: Loads) -> Result<Step, Error> {
+        let mut chunk = inbox.take(self.settings.batch_commands_max.saturating_sub(self.open.commands));
+        let mut needs = self.needs(&chunk);
+        while !chunk.is_empty() {
+            match self.load(needs, loads).await {
+                Ok(Step::Done) => {}
+                Err(error) if loads == Loads::All => {
+                    self.open.requests.extend(chunk);
+                    std::mem::take(&mut self.open).fail(&error);
+                    return Err(error);
+                }
+                _ => {
+                    inbox.put_back(chunk);
+                    return Ok(Step::Blocked);
+                }
+            }
+            (chunk, needs) = self.open.add(&mut self.state, chunk);
+            if needs.iter().any(|need| matches!(need, Need::Id(_))) {
+                self.wary = WARY_BATCHES;
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    /// What these commands need whatever the state.
+    fn needs(&mut self, requests: &[Request]) -> Vec<Need> {
         let mut needs = Vec::new();
-        let look_up_ids = self.wary > 0 && batch.len() > 1;
+        let commands: usize = requests.iter().map(|request| request.command.count()).sum();
+        let look_up = std::mem::take(&mut self.look_up) || (self.wary > 0 && commands > 1);
         self.wary = self.wary.saturating_sub(1);
-        for request in batch {
+        for request in requests {
             decide::needs(&request.command, &mut needs);
-            if look_up_ids {
+            if look_up {
                 decide::ids(&request.command, &mut needs);
             }
         }
-        needs.retain(|need| state.lacks(need));
-        self.load(state, needs).await?;
-        let start = state.mark();
-        loop {
-            let mut draft = Draft::default();
-            let mut outcomes = Vec::with_capacity(batch.len());
-            let mut missing = Vec::new();
-            for request in batch {
-                match draft.add(state, &request.command, request.stamp) {
-                    Ok(outcome) => outcomes.push(outcome),
-                    Err(needs) => missing.extend(needs),
-                }
-            }
-            if missing.is_empty() {
-                return Ok(Decided { draft, outcomes });
-            }
-            state.rollback(&start);
-            if missing.iter().any(|need| matches!(need, Need::Id(_))) {
-                self.wary = WARY_BATCHES;
-            }
-            self.load(state, missing).await?;
-        }
+        needs
     }
 
-    async fn load(&self, state: &mut State, mut needs: Vec<Need>) -> Result<(), Error> {
+    async fn load(&mut self, mut needs: Vec<Need>, loads: Loads) -> Result<Step, Error> {
+        needs.retain(|need| self.state.lacks(need));
         if needs.is_empty() {
-            return Ok(());
+            return Ok(Step::Done);
+        }
+        if loads == Loads::Certain && needs.iter().any(|need| matches!(need, Need::Due(_) | Need::AsOf(..))) {
+            return Ok(Step::Blocked);
         }
         let mut seen = std::collections::HashSet::new();
         needs.retain(|need| seen.insert(need.clone()));
-        self.store.load(&needs, state.head.position).await?.fill(state, &needs)
-    }
-
-    async fn look_up_ids(&self, state: &mut State, batch: &[Request]) -> Result<(), Error> {
-        let mut needs = Vec::new();
-        for request in batch {
-            decide::ids(&request.command, &mut needs);
-        }
-        self.load(state, needs).await
-    }
-
-    /// Appends; when the outcome is unknown, the same rows are sent again, and the log tells.
-    ///
-    /// If the first attempt was committed after all, or still is to be, the second is refused the
-    /// position, and the hash there is ours: it covers every row and everything before.
-    async fn append(&self, draft: &Draft) -> Result<(), AppendError> {
-        let mut appended = self.store.append(draft).await;
-        let Some(last) = draft.events.last() else { return appended };
-        let deadline = Instant::now() + self.settings.resolve_timeout;
-        let mut unknown = false;
-        loop {
-            match appended {
-                Err(AppendError::Unknown(error)) => {
-                    let first = !std::mem::replace(&mut unknown, true);
-                    metrics::counter!("postfold_outcomes_unknown_total").increment(1);
-                    if Instant::now() >= deadline {
-                        return Err(AppendError::Unknown(Error::OutcomeUnknown(error.to_string())));
-                    }
-                    // Once is enough for whoever looks at the log: the next try is a moment away.
-                    if first {
-                        tracing::warn!(%error, "the outcome of a commit is not known; asking the log");
-                    } else {
-                        tracing::debug!(%error, "the outcome of a commit is still not known");
-                    }
-                    tokio::time::sleep(self.settings.resolve_interval).await;
-                }
-                Err(AppendError::LostRace | AppendError::Duplicate) if unknown => {
-                    match hash_at(self.store.as_ref(), last.position).await {
-                        Ok(Some(hash)) if hash == last.hash => return Ok(()),
-                        Ok(_) => return appended,
-                        Err(error) => {
-                            appended = Err(AppendError::Unknown(error));
-                            continue;
-                        }
-                    }
-                }
-                // Nothing can be concluded from a refusal to connect while a first attempt is open.
-                Err(AppendError::Failed(Error::Unavailable(why))) if unknown => {
-                    appended = Err(AppendError::Unknown(Error::Unavailable(why)));
-                    continue;
-                }
-                other => return other,
-            }
-            appended = self.store.append(draft).await;
-        }
-    }
-
-    /// Folds what other writers appended since the head that is known here.
-    async fn catch_up(&self, state: &mut State) -> Result<(), Error> {
-        loop {
-            let page = self.store.page(state.head.position, self.settings.page_events).await?;
-            if page.is_empty() {
-                state.commit(bounds(&self.settings));
-                return Ok(());
-            }
-            for event in &page {
-                fold::fold(state, event, &event.payload()?)?;
-            }
-        }
+        // What is on its way is not in the log yet. What it touched is in the state, and so is not needed.
+        let at = self.state.durable().position;
+        self.store.load(&needs, at).await?.fill(&mut self.state, &needs)?;
+        Ok(Step::Done)
     }
 }
 
 fn bounds(settings: &Settings) -> CacheBounds {
     CacheBounds { accounts: settings.cached_accounts, ids: settings.cached_ids, streams: settings.cached_streams }
-}
-
-fn count(outcome: &Outcome) {
-    match outcome {
-        Outcome::Ok(_) => metrics::counter!("postfold_commands_total", "outcome" => "ok").increment(1),
-        Outcome::Rejected(rejection) => {
-            metrics::counter!("postfold_commands_total", "outcome" => "rejected", "rule" => rejection.rule.as_str())
-                .increment(1);
-        }
-        Outcome::Conflict(_) => metrics::counter!("postfold_commands_total", "outcome" => "conflict").increment(1),
-        Outcome::Invalid(_) => metrics::counter!("postfold_commands_total", "outcome" => "invalid").increment(1),
-    }
 }

@@ -117,8 +117,13 @@ type Answer = Result<Outcome, Error>;
 
 /// Sends commands, one commit each, all of them queued before the writer runs; answers in order.
 async fn send(store: &Arc<Faulty>, commands: Vec<Command>) -> Vec<Answer> {
+    send_in_batches(store, commands, 1).await
+}
+
+/// The same with so many commands a commit.
+async fn send_in_batches(store: &Arc<Faulty>, commands: Vec<Command>, commands_max: usize) -> Vec<Answer> {
     let settings = Settings {
-        batch_commands_max: 1,
+        batch_commands_max: commands_max,
         resolve_interval: Duration::ZERO,
         resolve_timeout: Duration::from_secs(5),
         ..Settings::default()
@@ -187,7 +192,33 @@ async fn a_lost_commit_whose_place_was_taken_is_decided_again() {
     let events = copy.page(Position::new(2), 1).await.unwrap();
     let postings = Vec::new();
     *store.rival.lock().unwrap() = Some(Draft { events, accounts: Vec::new(), postings });
-    let answers = send(&store, vec![open("a"), open("b"), entry("1")]).await;
-    assert_eq!(position(&answers[2]), Some(4));
-    assert_eq!(ids(&store).await[2..], [Some("rival".to_owned()), Some("1".to_owned())]);
+    // The last two are decided ahead, on what the lost commit would have left.
+    let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("1"), entry("2")]).await;
+    assert_eq!(answers[2..].iter().map(position).collect::<Vec<_>>(), [Some(4), None, Some(5)]);
+    assert!(matches!(&answers[3], Ok(Outcome::Ok(receipt)) if receipt.duplicate), "{:?}", answers[3]);
+    assert_eq!(ids(&store).await[2..], [Some("rival".to_owned()), Some("1".to_owned()), Some("2".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_was_decided_ahead_of_a_failed_commit_is_not_done() {
+    let fails = |number| (0..number).map(|_| None).chain([Some(Fault::Refuse)]);
+    for failing in 1..5 {
+        let store = Faulty::new(fails(failing));
+        let entries = (0..600).map(|number| entry(&number.to_string()));
+        let answers = send_in_batches(&store, [open("a"), open("b")].into_iter().chain(entries).collect(), 150).await;
+        let done = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert_eq!(done, failing * 150, "one batch a commit");
+        assert!(answers[..done].iter().all(Result::is_ok), "the first are done");
+        assert_eq!(store.head().await.unwrap().position, Position::new(i64::try_from(done).unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn batches_decided_ahead_are_appended_in_order_and_without_a_gap() {
+    let store = Faulty::new([None, Some(Fault::LoseAnswer), None, Some(Fault::LoseRequest)]);
+    let entries = (0..600).map(|number| entry(&number.to_string()));
+    let answers = send_in_batches(&store, [open("a"), open("b")].into_iter().chain(entries).collect(), 150).await;
+    assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), (1..=602).map(Some).collect::<Vec<_>>());
+    let balance = &store.balances("a", Position::new(602)).await.unwrap()[0];
+    assert_eq!(balance.posted, dec!(600));
 }

@@ -14,6 +14,7 @@ mod append;
 mod connect;
 mod copy;
 mod examine;
+mod lease;
 mod load;
 mod notify;
 mod setup;
@@ -39,6 +40,7 @@ use crate::hash::Hash;
 use crate::position::Position;
 use crate::query::Balance;
 use crate::state::{Head, Need};
+use lease::LeaseSql;
 use notify::Notify;
 
 /// A ledger's log in PostgreSQL.
@@ -67,6 +69,7 @@ struct Sql {
     copy_event: String,
     copy_account: String,
     copy_posting: String,
+    lease: LeaseSql,
 }
 
 /// The columns of an event, in the order in which [`event`] reads them.
@@ -104,6 +107,7 @@ impl Sql {
                 "copy {schema}.posting (ledger_id, account_id, position, leg, posted, pending, debits_posted, \
                  credits_posted, debits_pending, credits_pending) from stdin",
             ),
+            lease: LeaseSql::new(schema.as_str()),
         }
     }
 }
@@ -143,6 +147,14 @@ impl Store for PostgresStore {
         let query = query.bind(self.ledger_id).bind(prefix).bind(at.get());
         let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
         rows.iter().map(|row| load::balance(row, at)).collect()
+    }
+
+    async fn take_lease(&self) -> Result<(), Error> {
+        self.take().await
+    }
+
+    async fn give_lease(&self) {
+        self.give().await;
     }
 
     async fn announce(&self, head: Position) {
