@@ -59,6 +59,9 @@ pub enum Error {
     /// time. The command was done once or not at all; the same command under its id tells which.
     #[error("the outcome is not known: {0}; send the same command under the same id again")]
     OutcomeUnknown(String),
+    /// The command cannot take part in the host's transaction.
+    #[error("the transaction cannot be joined: {0}")]
+    HostTransaction(&'static str),
     /// An event of the log cannot be read.
     #[error(transparent)]
     Payload(#[from] PayloadError),

@@ -11,9 +11,9 @@ use crate::log::Log;
 use crate::outcome::{Outcome, Receipt};
 use crate::query::Balance;
 use crate::settings::Settings;
-use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{Connection, PostgresSettings, PostgresStore};
+use crate::store::{PgConnection, Store};
 use crate::writer::{self, Request};
 
 /// An open ledger: a book with one log and one chart of accounts.
@@ -44,6 +44,7 @@ use crate::writer::{self, Request};
 pub struct Ledger {
     requests: mpsc::Sender<Request>,
     clock: Arc<dyn Clock>,
+    settings: Settings,
     log: Log,
 }
 
@@ -92,9 +93,9 @@ impl LedgerBuilder {
 
     fn start(self, store: Arc<dyn Store>) -> Ledger {
         let (requests, receiver) = mpsc::channel(self.settings.queue_commands);
-        tokio::spawn(writer::run(Arc::clone(&store), self.settings, receiver));
+        tokio::spawn(writer::run(Arc::clone(&store), self.settings.clone(), receiver));
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        Ledger { requests, clock, log: Log::new(store) }
+        Ledger { requests, clock, settings: self.settings, log: Log::new(store) }
     }
 }
 
@@ -193,6 +194,64 @@ impl Ledger {
         let request = Request { command, stamp: self.clock.now(), reply };
         self.requests.send(request).await.map_err(|_| Error::Closed)?;
         Ok(answer)
+    }
+
+    /// Any command, within a transaction of the host application's on the ledger's database: it commits with
+    /// the host's own rows, or not at all. A refusal is an outcome, and leaves the transaction usable.
+    ///
+    /// Several in one transaction see each other; an atomic [`Batch`](crate::Batch) is the cheaper form. Until
+    /// the host commits, the outcome is only what it would be: if the transaction is rolled back, or its commit
+    /// fails, nothing happened. When the answer to the commit is lost, the same command under its id tells.
+    ///
+    /// **The transaction holds the end of this ledger until it ends**: every other writer of the ledger waits
+    /// for it. So post last, commit at once, and await nothing of this ledger in between ([`Ledger::submit`]
+    /// would wait for this very transaction, until the lock timeout). How long to wait for others is the
+    /// host's `lock_timeout`.
+    ///
+    /// With the isolation level `read committed`, PostgreSQL's default, a lost race is decided again. With a
+    /// stricter one the transaction cannot see what the winner wrote: the error is SQLSTATE 40001, and the
+    /// whole transaction is to be run again.
+    ///
+    /// Readers that follow the log find what was committed at their next poll, within a second;
+    /// [`Ledger::announce`] after the commit tells them at once. The role of the connection needs the rights of
+    /// `postfold_app`. Dropping the future takes the command back.
+    ///
+    /// ```no_run
+    /// # async fn order(pool: sqlx::PgPool, ledger: postfold::Ledger) -> Result<(), Box<dyn std::error::Error>> {
+    /// use postfold::Transfer;
+    /// use rust_decimal::dec;
+    ///
+    /// let mut transaction = pool.begin().await?;
+    /// sqlx::query("insert into orders (id, customer) values (7, 42)").execute(&mut *transaction).await?;
+    /// let fee = Transfer::between("order-7", "wallet:42", "wallet:shop", dec!(12.50));
+    /// ledger.post_in(&mut transaction, fee).await?.into_result()?; // an error here rolls both back
+    /// transaction.commit().await?;
+    /// ledger.announce().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HostTransaction`] when no transaction is under way, it is in another database, or the ledger is
+    /// in memory; otherwise what the database says. The transaction goes on to be usable unless its
+    /// connection is gone.
+    pub async fn post_in(&self, transaction: &mut PgConnection, command: impl Into<Command>) -> Result<Outcome, Error> {
+        let (command, stamp) = (command.into(), self.clock.now());
+        self.log.store().post_in(transaction, &command, stamp, self.settings.attempts_max).await
+    }
+
+    /// Tells those who follow the log, here and in other processes, that it has grown: after the commit of a
+    /// transaction with [`Ledger::post_in`]. A hint; without it they look by themselves within a second.
+    ///
+    /// # Errors
+    ///
+    /// When the database is not available.
+    pub async fn announce(&self) -> Result<(), Error> {
+        // The head is read, not taken from the caller: to announce what is not there would keep readers busy.
+        let head = self.log.head().await?;
+        self.log.store().announce(head.position).await;
+        Ok(())
     }
 
     /// The balance of an account that is open in one currency, strongly consistent.

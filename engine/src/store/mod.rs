@@ -8,13 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+pub(crate) use sqlx::postgres::PgConnection;
 
+use crate::command::Command;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::event::Event;
 use crate::fold::Posting;
 use crate::hash::Hash;
 use crate::money;
+use crate::outcome::Outcome;
 use crate::position::Position;
 use crate::query::Balance;
 use crate::state::{Account, AccountId, Head, Hold, Need, PeriodMark, PostedEntry, Record, State};
@@ -35,6 +38,18 @@ pub(crate) trait Store: Send + Sync {
 
     /// Appends all rows of a draft in one commit, or none.
     async fn append(&self, draft: &Draft) -> Result<(), AppendError>;
+
+    /// Decides a command on what a transaction of the host's sees, and appends its rows in that transaction:
+    /// they become part of the log when the host commits.
+    async fn post_in(
+        &self,
+        _connection: &mut PgConnection,
+        _command: &Command,
+        _stamp: Timestamp,
+        _attempts_max: usize,
+    ) -> Result<Outcome, Error> {
+        Err(Error::HostTransaction("the ledger is not in a database"))
+    }
 
     /// Up to `limit` events behind `after`, in order; fewer where they are large. Only an empty page says
     /// that there are no more.

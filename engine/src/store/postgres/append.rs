@@ -18,22 +18,30 @@ pub(super) async fn append(store: &PostgresStore, draft: &Draft) -> Result<(), A
         Some(connection) => connection,
         None => store.pool.acquire().await.map_err(|error| AppendError::Failed(failed(error)))?,
     };
-    let appended = if draft.events.len() < store.settings.copy_from_rows {
-        append_small(store, &mut connection, draft).await
-    } else {
-        copy::append(store, &mut connection, draft).await
-    };
-    match appended {
+    match append_on(store, &mut connection, draft).await {
         Ok(()) => {
             *kept = Some(connection);
             Ok(())
         }
         Err(error) => {
-            let error = classify(error);
             keep_if_sound(&mut kept, connection, &error);
             Err(error)
         }
     }
+}
+
+/// Appends on this connection; within the transaction that is under way on it, if one is.
+pub(super) async fn append_on(
+    store: &PostgresStore,
+    connection: &mut PgConnection,
+    draft: &Draft,
+) -> Result<(), AppendError> {
+    let appended = if draft.events.len() < store.settings.copy_from_rows {
+        append_small(store, connection, draft).await
+    } else {
+        copy::append(store, connection, draft).await
+    };
+    appended.map_err(classify)
 }
 
 /// A connection that only told of a refusal goes on; any other is given up.

@@ -17,6 +17,7 @@ pub(super) async fn append(
 ) -> Result<(), sqlx::Error> {
     let ledger = store.ledger_id;
     let mut transaction = connection.begin().await?;
+    store.share_lease(&mut transaction).await?;
     copy(&mut transaction, &store.sql.copy_event, events(ledger, draft)).await?;
     if !draft.accounts.is_empty() {
         copy(&mut transaction, &store.sql.copy_account, accounts(ledger, draft)).await?;

@@ -5,6 +5,7 @@
 //! | load what the batch touches and the cache lacks | `load_accounts.sql`, `load_events.sql`; seldom `load_due.sql`, `load_as_of.sql` | 0 to 2 |
 //! | append fewer rows than `copy_from_rows` | `append_small.sql` | 1 |
 //! | append more | `BEGIN`, `COPY event`, `COPY account`, `COPY posting`, `COMMIT` | 6 to 8 |
+//! | within the host's transaction | see [`post_in`] | 5 or 6 |
 //! | announce | `pg_notify`, debounced, after the commit | 1, off the path |
 //!
 //! The notification never is part of the appending transaction: it would serialise the commits of
@@ -17,13 +18,15 @@ mod examine;
 mod lease;
 mod load;
 mod notify;
+mod post_in;
 mod setup;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgExecutor, PgPool, PgRow, Postgres};
+use sqlx::postgres::{PgConnection, PgExecutor, PgPool, PgRow, Postgres};
 use sqlx::{AssertSqlSafe, Row};
 use tokio::sync::Mutex;
 
@@ -33,10 +36,12 @@ use setup::Schema;
 pub use setup::init;
 
 use super::{AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Store};
+use crate::command::Command;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::event::Event;
 use crate::hash::Hash;
+use crate::outcome::Outcome;
 use crate::position::Position;
 use crate::query::Balance;
 use crate::state::{Head, Need};
@@ -66,6 +71,7 @@ struct Sql {
     load_due: String,
     load_as_of: String,
     append_small: String,
+    post_in: String,
     copy_event: String,
     copy_account: String,
     copy_posting: String,
@@ -77,7 +83,10 @@ const COLUMNS: &str = "position, id, stream, version, kind, schema, data::text a
 
 impl Sql {
     fn new(schema: &Schema) -> Self {
-        let fill = |sql: &str| sql.replace("{schema}", schema.as_str()).replace("{columns}", COLUMNS);
+        let fill = |sql: &str| {
+            let sql = sql.replace("{lease_key}", lease::KEY).replace("{columns}", COLUMNS);
+            sql.replace("{schema}", schema.as_str())
+        };
         Self {
             head: fill(
                 "select position, hash, recorded_at from {schema}.event where ledger_id = $1 \
@@ -96,6 +105,7 @@ impl Sql {
             load_due: fill(include_str!("load_due.sql")),
             load_as_of: fill(include_str!("load_as_of.sql")),
             append_small: fill(include_str!("append_small.sql")),
+            post_in: fill(include_str!("post_in.sql")),
             copy_event: fill(
                 "copy {schema}.event (ledger_id, position, id, stream, version, kind, schema, data, meta, \
                  effective_at, recorded_at, hash) from stdin",
@@ -129,6 +139,16 @@ impl Store for PostgresStore {
 
     async fn append(&self, draft: &Draft) -> Result<(), AppendError> {
         append::append(self, draft).await
+    }
+
+    async fn post_in(
+        &self,
+        connection: &mut PgConnection,
+        command: &Command,
+        stamp: Timestamp,
+        attempts_max: usize,
+    ) -> Result<Outcome, Error> {
+        post_in::post_in(self, connection, command, stamp, attempts_max).await
     }
 
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error> {
@@ -171,11 +191,10 @@ impl Store for PostgresStore {
 impl PostgresStore {
     async fn head_on(&self, executor: impl PgExecutor<'_>) -> Result<Head, Error> {
         let query = sqlx::query(AssertSqlSafe(self.sql.head.as_str())).bind(self.ledger_id);
-        let Some(row) = query.fetch_optional(executor).await.map_err(failed)? else {
-            return Ok(Head { position: Position::START, hash: Hash::genesis(&self.name), recorded_at: None });
-        };
-        let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at").map_err(failed)?;
-        Ok(Head { position: position(&row, "position")?, hash: hash(&row)?, recorded_at: Some(recorded_at.to_jiff()) })
+        match query.fetch_optional(executor).await.map_err(failed)? {
+            Some(row) => head_of(&self.name, &row),
+            None => Ok(Head { position: Position::START, hash: Hash::genesis(&self.name), recorded_at: None }),
+        }
     }
 
     async fn page_on(&self, executor: impl PgExecutor<'_>, after: Position, limit: usize) -> Result<Vec<Event>, Error> {
@@ -223,6 +242,16 @@ fn event(row: &PgRow) -> Result<Event, Error> {
         recorded_at: time("recorded_at")?,
         hash: hash(row)?,
     })
+}
+
+/// The head that a row tells of; that of an empty log where its columns are null.
+fn head_of(ledger: &str, row: &PgRow) -> Result<Head, Error> {
+    let last: Option<i64> = row.try_get("position").map_err(failed)?;
+    let Some(last) = last.map(Position::new) else {
+        return Ok(Head { position: Position::START, hash: Hash::genesis(ledger), recorded_at: None });
+    };
+    let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at").map_err(failed)?;
+    Ok(Head { position: last, hash: hash(row)?, recorded_at: Some(recorded_at.to_jiff()) })
 }
 
 fn posting(row: &PgRow) -> Result<PostingRow, Error> {
