@@ -1,1 +1,29 @@
-//! The benches themselves are in `benches/`; run them with `cargo bench -p postfold-benches`.
+//! The canonical workload of Postfold, and what it is measured against: what `postfold bench` runs.
+//!
+//! Every rate stands beside a limit that was measured in the same minutes on the same server: see
+//! [`Row`]. All of it happens in a schema of its own, which is dropped at the end; nobody's ledger is
+//! touched.
+//!
+//! | file | job |
+//! |---|---|
+//! | `row` | the rows of the table: work, what it is compared with, goal |
+//! | `bench` | runs them in turns, takes the median run |
+//! | `figure` | one row's result |
+//! | `scratch` | the schema and its ledger |
+//! | `load` | callers that post |
+//! | `limit` | the same rows by `COPY`, with nothing checked |
+//!
+//! The pure parts have criterion benches: `cargo bench -p postfold-benches`.
+
+mod bench;
+mod error;
+mod figure;
+mod limit;
+mod load;
+mod row;
+mod scratch;
+
+pub use bench::{Bench, Sizes, Step};
+pub use error::BenchError;
+pub use figure::Figure;
+pub use row::Row;

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, Styles, styling::AnsiColor};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use postfold::{Hash, Position};
+use postfold_benches::Row;
 
 use crate::exit::Exit;
 use crate::{project, secret, terminal};
@@ -86,6 +87,12 @@ pub(crate) enum Command {
     /// Fold the log into read models, and look after them
     #[command(subcommand)]
     Project(Project),
+    /// Measure the canonical workload beside what the server could do at most
+    ///
+    /// Works in a schema of its own (the name of --schema with `_bench` behind it), which is dropped at the
+    /// end; no ledger is touched. A ratio compares a rate with its limit in the same run; the run with the
+    /// median ratio is shown.
+    Bench(Bench),
     /// Print the completion script of a shell
     Completions(Completions),
     /// Print the man page
@@ -215,6 +222,20 @@ pub(crate) struct Only {
 
 fn model_names() -> PossibleValuesParser {
     PossibleValuesParser::new(project::MODELS)
+}
+
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// Only these rows
+    #[arg(long, value_name = "NAME", value_delimiter = ',', num_args = 1.., value_parser = row_names())]
+    pub(crate) only: Vec<String>,
+    /// Small and once: shows that it runs, its figures mean little
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+fn row_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Row::ALL.map(Row::name))
 }
 
 #[derive(Args)]

@@ -16,6 +16,7 @@
 mod apply;
 mod args;
 mod balance;
+mod bench;
 mod connect;
 mod doctor;
 mod events;
@@ -71,6 +72,7 @@ async fn command(cli: Cli) -> Result<Exit, Failure> {
         Command::Verify(options) => shutdown.or(log::verify(global, &options)).await,
         Command::Doctor => shutdown.or(doctor::doctor(global)).await,
         Command::Project(project) => project::project(global, project, &shutdown).await,
+        Command::Bench(options) => bench::bench(global, &options, &shutdown).await,
         Command::Completions(options) => generate::completions(&options),
         Command::Man => generate::man(),
     }

@@ -1,0 +1,90 @@
+//! `bench`: the canonical workload, beside what the server could do at most.
+
+use postfold_benches::{Bench, BenchError, Figure, Row, Sizes};
+
+use crate::args::{self, Global};
+use crate::exit::{Exit, Failure};
+use crate::output::{self, count};
+use crate::progress::{Progress, Step};
+use crate::shutdown::Shutdown;
+use crate::terminal;
+
+/// What stands behind the name of the ledger's schema in that of the bench's.
+const SUFFIX: &str = "_bench";
+
+/// Runs the workload and prints its figures.
+pub(crate) async fn bench(global: &Global, options: &args::Bench, shutdown: &Shutdown) -> Result<Exit, Failure> {
+    let rows: Vec<Row> = match options.only.as_slice() {
+        [] => Row::ALL.to_vec(),
+        names => names.iter().filter_map(|name| Row::named(name)).collect(),
+    };
+    let sizes = if options.quick { Sizes::quick() } else { Sizes::default() };
+    let schema = format!("{}{SUFFIX}", global.schema);
+    let mut bench = Bench::claim(global.database_url()?, &schema, sizes).await?;
+    let progress = Progress::new("bench", "run");
+    let on_step = |step: postfold_benches::Step| {
+        progress.at(Step::of(step.done.try_into().unwrap_or(u64::MAX), step.total.try_into().unwrap_or(u64::MAX)));
+    };
+    let figures = tokio::select! {
+        figures = bench.run(&rows, on_step) => Some(figures),
+        () = shutdown.requested() => None,
+    };
+    drop(progress);
+    if let Err(error) = bench.end().await {
+        terminal::say(format_args!("schema {schema} could not be dropped, the next bench does it: {error}"));
+    }
+    let Some(figures) = figures else {
+        let message = "interrupted before it was done; its schema is dropped";
+        return Err(Failure { exit: shutdown.exit(), message: Some(message.to_owned()) });
+    };
+    print(global, &figures?)
+}
+
+fn print(global: &Global, figures: &[Figure]) -> Result<Exit, Failure> {
+    if global.json {
+        output::json(figures)?;
+        return Ok(Exit::Done);
+    }
+    let columns = ["name", "#per second", "#limit", "#ratio", "#goal", "#spread", "#p50 ms", "#p99 ms"];
+    output::table(&columns, figures.iter().map(cells))?;
+    Ok(Exit::Done)
+}
+
+fn cells(figure: &Figure) -> [String; 8] {
+    let ratio = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+    let [least, greatest] = figure.spread;
+    let spread = match figure.limit {
+        Some(_) => format!("{least:.2} to {greatest:.2}"),
+        None => format!("{} to {}", whole(least), whole(greatest)),
+    };
+    [
+        figure.name.to_string(),
+        whole(figure.rate),
+        figure.limit.map_or_else(|| "-".to_owned(), whole),
+        ratio(figure.ratio),
+        ratio(figure.goal),
+        spread,
+        milliseconds(figure.p50_us),
+        milliseconds(figure.p99_us),
+    ]
+}
+
+/// A rate without its fraction, thousands set apart.
+fn whole(rate: f64) -> String {
+    count(format!("{rate:.0}").parse::<u64>().unwrap_or_default())
+}
+
+fn milliseconds(microseconds: Option<u64>) -> String {
+    microseconds.map_or_else(|| "-".to_owned(), |us| format!("{}.{:02}", us / 1_000, us % 1_000 / 10))
+}
+
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Self {
+        match error {
+            BenchError::Ledger(error) => error.into(),
+            BenchError::Url(_) | BenchError::Schema(_) => Self::usage(error.to_string()),
+            BenchError::Refused(_) => Self::problem(error.to_string()),
+            BenchError::Database(_) => Self::infrastructure(error.to_string()),
+        }
+    }
+}
