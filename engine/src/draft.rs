@@ -106,8 +106,11 @@ impl Draft {
         stamp: Timestamp,
     ) -> Result<Outcome, Stop> {
         command.check()?;
-        let outcomes = batch.commands.iter().map(|member| self.add(state, member, stamp));
-        let outcomes: Vec<_> = outcomes.collect::<Result<_, Vec<Need>>>()?;
+        self.events.reserve(batch.commands.len());
+        let mut outcomes = Vec::with_capacity(batch.commands.len());
+        for member in &batch.commands {
+            outcomes.push(self.add(state, member, stamp)?);
+        }
         Ok(Outcome::Ok(batch_receipt(outcomes)))
     }
 
@@ -122,6 +125,7 @@ impl Draft {
         if let Some(receipt) = decide::check_id(state, command)? {
             return Ok(Outcome::Ok(receipt));
         }
+        self.events.reserve(batch.commands.len());
         let mut outcomes = Vec::with_capacity(batch.commands.len());
         for (index, member) in batch.commands.iter().enumerate() {
             let outcome = self.add(state, member, stamp)?;

@@ -67,16 +67,20 @@ fn entry_position(state: &State, id: &str) -> Result<Position, Stop> {
 
 /// The stages between the legs' amounts and the limits.
 fn check(state: &State, legs: &[Leg<'_>], asked: Asked<'_>) -> Result<(), Stop> {
-    check_amounts(state, legs, asked)?;
+    check_stages(state, legs, asked)?;
     legs::check_overflow(legs, Totals::post)
 }
 
 /// The same, without what the accounts' totals come to.
 fn check_amounts(state: &State, legs: &[Leg<'_>], asked: Asked<'_>) -> Result<(), Stop> {
+    check_stages(state, legs, asked)?;
+    legs::check_overflow(legs, |totals, _, _| Some(totals))
+}
+
+fn check_stages(state: &State, legs: &[Leg<'_>], asked: Asked<'_>) -> Result<(), Stop> {
     legs::check_accounts(legs)?;
     legs::check_period(state, asked.effective_at())?;
-    legs::check_balance(legs)?;
-    legs::check_overflow(legs, |totals, _, _| Some(totals))
+    legs::check_balance(legs)
 }
 
 fn write(legs: &[Leg<'_>], asked: Asked<'_>, entry: EntryPosted) -> Result<Decision, Stop> {

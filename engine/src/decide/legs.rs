@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
+use smallvec::SmallVec;
 
 use super::Stop;
 use super::accounts::{amount_error, scale_of};
@@ -118,7 +119,7 @@ pub(super) fn check_period(state: &State, effective_at: Timestamp) -> Result<(),
 
 /// The stage "balance of the legs".
 pub(super) fn check_balance(legs: &[Leg<'_>]) -> Result<(), Stop> {
-    let mut sums: Vec<(&str, Exact)> = Vec::new();
+    let mut sums: SmallVec<[(&str, Exact); 2]> = SmallVec::new();
     for leg in legs {
         let currency = &*leg.account.facts.currency;
         let signed = if leg.side == Side::Debit { leg.asked } else { -leg.asked };
@@ -141,7 +142,7 @@ pub(super) fn check_overflow(legs: &[Leg<'_>], add: fn(Totals, Side, Minor) -> O
     if let Some(leg) = legs.iter().find(|leg| leg.minor.is_none()) {
         return Err(leg.overflow());
     }
-    let mut sums: Vec<(&str, Minor)> = Vec::new();
+    let mut sums: SmallVec<[(&str, Minor); 2]> = SmallVec::new();
     for leg in legs.iter().filter(|leg| leg.side == Side::Debit) {
         let currency = &*leg.account.facts.currency;
         match sums.iter_mut().find(|(known, _)| *known == currency) {
@@ -150,7 +151,7 @@ pub(super) fn check_overflow(legs: &[Leg<'_>], add: fn(Totals, Side, Minor) -> O
         }
     }
     let touched = Touched::by(legs);
-    let mut totals: Vec<Totals> = touched.accounts.iter().map(|account| account.totals).collect();
+    let mut totals: SmallVec<[Totals; 4]> = touched.accounts.iter().map(|account| account.totals).collect();
     for (leg, slot) in legs.iter().zip(touched.slots) {
         totals[slot] = add(totals[slot], leg.side, leg.amount()).ok_or_else(|| leg.overflow())?;
     }
@@ -247,7 +248,8 @@ fn several_currencies(field: String, code: &str) -> Invalid {
 
 /// All codes that are not here, at once: one load instead of one a leg.
 fn require<'a>(state: &State, codes: impl Iterator<Item = &'a str>) -> Result<(), Stop> {
-    let missing: Vec<Need> = codes.filter_map(|code| state.accounts_of(code).err()).collect();
+    let missing: Vec<Need> =
+        codes.filter(|code| !state.knows_code(code)).map(|code| Need::Code(code.to_owned())).collect();
     if missing.is_empty() { Ok(()) } else { Err(Stop::Missing(missing)) }
 }
 
@@ -288,17 +290,25 @@ fn sides(route: &Route, accounts: [Option<&Account>; 2]) -> Result<[Side; 2], St
 
 /// The accounts of an entry in order of first appearance, and for each leg which of them it touches.
 struct Touched<'a> {
-    accounts: Vec<&'a Account>,
-    slots: Vec<usize>,
+    accounts: SmallVec<[&'a Account; 4]>,
+    slots: SmallVec<[usize; 4]>,
 }
 
 impl<'a> Touched<'a> {
+    /// With so few accounts, looking through them is cheaper than a map.
+    const FEW: usize = 8;
+
     fn by(legs: &[Leg<'a>]) -> Self {
-        let mut known: HashMap<AccountId, usize> = HashMap::with_capacity(legs.len());
-        let mut accounts = Vec::with_capacity(legs.len());
+        let mut accounts: SmallVec<[&'a Account; 4]> = SmallVec::new();
+        let mut known: HashMap<AccountId, usize> = HashMap::new();
         let slot = |leg: &Leg<'a>| {
-            *known.entry(leg.account.facts.id).or_insert_with(|| {
+            let id = leg.account.facts.id;
+            let few = accounts.iter().take(Self::FEW).position(|account| account.facts.id == id);
+            few.or_else(|| known.get(&id).copied()).unwrap_or_else(|| {
                 accounts.push(leg.account);
+                if accounts.len() > Self::FEW {
+                    known.insert(id, accounts.len() - 1);
+                }
                 accounts.len() - 1
             })
         };

@@ -95,9 +95,14 @@ pub(crate) fn decide(state: &State, command: &Command, recorded_at: Timestamp) -
     decided.map_err(|stop| verified(state, command, stop))
 }
 
-/// What is needed by a command whatever the state: loaded for a whole batch in one query.
-pub(crate) fn needs(command: &Command, into: &mut Vec<Need>) {
-    let mut code = |code: &str| into.push(Need::Code(code.to_owned()));
+/// What a command needs, whatever the state of what it names, and is not here: loaded for a whole batch in
+/// one query.
+pub(crate) fn needs(state: &State, command: &Command, into: &mut Vec<Need>) {
+    let mut code = |code: &str| {
+        if !state.knows_code(code) {
+            into.push(Need::Code(code.to_owned()));
+        }
+    };
     match &command.action {
         Action::OpenAccount(account) => {
             code(&account.account);
@@ -129,7 +134,7 @@ pub(crate) fn needs(command: &Command, into: &mut Vec<Need>) {
         Action::Reverse(reverse) => into.extend([Need::Id(reverse.entry.clone()), Need::Period]),
         Action::Record(change) => into.push(Need::Stream(change.entity.clone())),
         Action::RegisterCurrency(currency) => into.push(Need::Currency(currency.code.clone())),
-        Action::Batch(batch) => batch.commands.iter().for_each(|member| needs(member, into)),
+        Action::Batch(batch) => batch.commands.iter().for_each(|member| needs(state, member, into)),
         Action::ClosePeriod(_) | Action::ReopenPeriod(_) => into.push(Need::Period),
         Action::ExpireDue(_) | Action::Unreadable(_) => {}
     }

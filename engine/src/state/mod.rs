@@ -12,6 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
+use smallvec::SmallVec;
 
 pub(crate) use account::{Account, AccountId, Facts, MinorLimits, Outflow, Totals};
 pub(crate) use hold::{Hold, HoldEnd};
@@ -180,10 +181,15 @@ impl State {
     // Look-ups, pure: what is not here is needed.
 
     /// The accounts of this code, one a currency, in the order in which they were opened.
-    pub(crate) fn accounts_of(&self, code: &str) -> Result<Vec<&Account>, Need> {
+    pub(crate) fn accounts_of(&self, code: &str) -> Result<SmallVec<[&Account; 2]>, Need> {
         let need = || Need::Code(code.to_owned());
         let ids = self.codes.get(code).ok_or_else(need)?;
         ids.iter().map(|id| self.accounts.get(id).ok_or_else(need)).collect()
+    }
+
+    /// Whether the accounts of this code are here.
+    pub(crate) fn knows_code(&self, code: &str) -> bool {
+        self.codes.get(code).is_some_and(|ids| ids.iter().all(|id| self.accounts.get(id).is_some()))
     }
 
     /// The account of this code in this currency, if it is here.
@@ -237,7 +243,7 @@ impl State {
     /// Whether what a command needs is not here.
     pub(crate) fn lacks(&self, need: &Need) -> bool {
         match need {
-            Need::Code(code) => self.accounts_of(code).is_err(),
+            Need::Code(code) => !self.knows_code(code),
             Need::Currency(code) => self.registered_currency(code).is_err(),
             Need::Id(id) => matches!(self.id(id), IdUse::Unverified),
             Need::Stream(stream) => self.version(stream).is_err(),

@@ -317,7 +317,7 @@ impl Writer {
         let look_up = std::mem::take(&mut self.look_up) || (self.wary > 0 && commands > 1);
         self.wary = self.wary.saturating_sub(1);
         for request in requests {
-            decide::needs(&request.command, &mut needs);
+            decide::needs(&self.state, &request.command, &mut needs);
             if look_up {
                 decide::ids(&request.command, &mut needs);
             }
