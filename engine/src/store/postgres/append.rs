@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnection, PgDatabaseError, Postgres};
 use super::{PostgresStore, copy, failed};
 use crate::draft::Draft;
 use crate::error::Error;
+use crate::fold::Posting;
 use crate::money::{self, Minor};
 use crate::store::AppendError;
 
@@ -79,8 +80,8 @@ fn classify(error: sqlx::Error) -> AppendError {
 async fn append_small(store: &PostgresStore, connection: &mut PgConnection, draft: &Draft) -> Result<(), sqlx::Error> {
     let events = &draft.events;
     let accounts = &draft.accounts;
-    let postings = &draft.postings;
-    let amount = |column: fn(&crate::fold::Posting) -> Minor| -> Vec<Decimal> {
+    let postings = sorted(&draft.postings);
+    let amount = |column: fn(&Posting) -> Minor| -> Vec<Decimal> {
         postings.iter().map(|posting| money::to_decimal(column(posting), posting.scale)).collect()
     };
     sqlx::query(AssertSqlSafe(store.sql.append_small.as_str()))
@@ -114,4 +115,11 @@ async fn append_small(store: &PostgresStore, connection: &mut PgConnection, draf
         .execute(connection)
         .await
         .map(|_| ())
+}
+
+/// By account: neighbours in the index are inserted together.
+pub(super) fn sorted(postings: &[Posting]) -> Vec<&Posting> {
+    let mut sorted: Vec<&Posting> = postings.iter().collect();
+    sorted.sort_unstable_by_key(|posting| (posting.account_id, posting.position, posting.leg));
+    sorted
 }

@@ -6,8 +6,8 @@ use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
 use super::PostgresStore;
+use super::append::sorted;
 use crate::draft::Draft;
-use crate::fold::Posting;
 use crate::money;
 
 pub(super) async fn append(
@@ -73,12 +73,9 @@ fn accounts(ledger: i64, draft: &Draft) -> String {
     rows.0
 }
 
-/// Sorted by account: neighbours in the index are inserted together.
 fn postings(ledger: i64, draft: &Draft) -> String {
-    let mut sorted: Vec<&Posting> = draft.postings.iter().collect();
-    sorted.sort_unstable_by_key(|posting| (posting.account_id, posting.position, posting.leg));
-    let mut rows = Rows(String::with_capacity(sorted.len() * 100));
-    for posting in sorted {
+    let mut rows = Rows(String::with_capacity(draft.postings.len() * 100));
+    for posting in sorted(&draft.postings) {
         rows.plain(ledger);
         rows.plain(posting.account_id);
         rows.plain(posting.position);

@@ -114,7 +114,7 @@ async fn decide(
 ) -> Result<(Draft, Outcome), Error> {
     // Something is loaded anyhow, so ids come along at no cost.
     let mut needs = Vec::new();
-    decide::needs(command, &mut needs);
+    decide::needs(state, command, &mut needs);
     decide::ids(command, &mut needs);
     loop {
         needs.retain(|need| state.lacks(need));
