@@ -6,7 +6,7 @@
 //! length -1 and no text. Whole numbers are decimal text; times are microseconds since
 //! 1970-01-01T00:00:00Z as decimal text. The hash before position 1 is
 //! `SHA-256("postfold/1/" || ledger name)`, so a log can be moved to another database and a log
-//! cannot be passed off as another ledger's.
+//! cannot be passed off as another ledger's. `docs/hash.md` says how to recompute it with stock tools.
 
 use std::fmt;
 
