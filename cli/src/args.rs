@@ -153,6 +153,12 @@ pub(crate) struct Verify {
     /// A position and its hash, noted earlier (`postfold head`): must still be in the log
     #[arg(long, value_name = "POSITION:HASH", value_parser = noted_head)]
     pub(crate) head: Option<NotedHead>,
+    /// Verify what comes behind this position, on what is stored up to it
+    #[arg(long, value_name = "POSITION", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) after: i64,
+    /// Verify up to this position; default: the head
+    #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(i64).range(1..))]
+    pub(crate) upto: Option<i64>,
 }
 
 /// A head that somebody wrote down.

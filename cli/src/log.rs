@@ -31,7 +31,8 @@ pub(crate) async fn verify(global: &Global, options: &args::Verify) -> Result<Ex
         None => None,
     };
     let progress = Progress::new("verifying", "event");
-    let mut report = postfold::verify(&log, |at| {
+    let (after, upto) = (Position::new(options.after), options.upto.map(Position::new));
+    let mut report = postfold::verify_between(&log, after, upto, |at| {
         progress.at(Step::of(at.events, at.events_total));
     })
     .await?;
@@ -61,8 +62,12 @@ async fn compare_head(log: &Log, noted: NotedHead) -> Result<Option<Problem>, Fa
 }
 
 fn print(report: &Report, noted: bool, took: &str) -> Result<(), Failure> {
+    let behind = match report.after {
+        Position::START => String::new(),
+        after => format!(" behind position {after}"),
+    };
     let looked_at = format!(
-        "{}, {} and {} up to position {} in {took}",
+        "{}, {} and {}{behind} up to position {} in {took}",
         counted(report.events, "event"),
         counted(report.postings, "posting"),
         counted(report.accounts, "account"),

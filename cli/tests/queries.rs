@@ -34,6 +34,10 @@ fn tables_hold_the_same_for_people() {
         (&["head"], &["position     3", "postfold verify --head 3:"]),
         (&["events"], &["account.opened", "entry.posted", "t-1"]),
         (&["verify"], &["verified 3 events, 2 postings and 2 accounts up to position 3"]),
+        (
+            &["verify", "--after", "1", "--upto", "2"],
+            &["verified 1 event, 0 postings and 2 accounts behind position 1 up to position 2"],
+        ),
     ] {
         let done = postfold.run(arguments);
         assert_eq!(done.code, Some(0), "{}", done.stderr);

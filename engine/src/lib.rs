@@ -50,7 +50,7 @@ pub use state::Head;
 pub use store::postgres::{
     Connection, Examination, PostgresSettings, SchemaFacts, SchemaTrouble, examine, init, reach,
 };
-pub use verify::{Problem, Progress, Report, verify};
+pub use verify::{Problem, Progress, Report, verify, verify_between};
 
 /// Reads a time as the contract writes it: RFC 3339 with an offset, at most 6 fractional digits.
 ///

@@ -24,7 +24,7 @@ pub(crate) struct Account {
 }
 
 /// What does not change while an account lives.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) id: AccountId,
     pub(crate) code: Arc<str>,

@@ -433,9 +433,4 @@ impl State {
         self.due.settle(due, 0);
         self.as_of.settle(as_of, 0);
     }
-
-    /// Makes all that was done final.
-    pub(crate) fn commit(&mut self, bounds: CacheBounds) {
-        self.settle(&self.mark(), bounds);
-    }
 }

@@ -1,7 +1,8 @@
 //! The log in memory: the same semantics as in PostgreSQL, for tests of embedders and for doc-tests.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use tokio::sync::watch;
 
-use super::{AppendError, Loaded, PostingKey, PostingRow, Store};
+use super::{AppendError, Loaded, PostingKey, PostingRow, Store, StoredAccount, StreamKey};
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::event::{DailyOut, Event, Payload, PostedLeg, kind};
@@ -19,9 +20,9 @@ use crate::money::{self, Minor};
 use crate::position::Position;
 use crate::query::Balance;
 use crate::state::{
-    Account, Facts, Head, Hold, Need, Outflow, PERIOD_STREAM, PeriodMark, PostedEntry, Totals, reversal_stream,
+    Account, AccountId, Facts, Head, Hold, Need, Outflow, PERIOD_STREAM, PeriodMark, PostedEntry, Totals,
+    reversal_stream,
 };
-use std::sync::Arc;
 
 /// A ledger's log in memory; gone with the process.
 pub(crate) struct MemoryStore {
@@ -34,7 +35,7 @@ pub(crate) struct MemoryStore {
 struct Log {
     events: Vec<Event>,
     ids: HashMap<String, usize>,
-    streams: HashMap<(String, i64), usize>,
+    streams: BTreeMap<(String, i64), usize>,
     accounts: Vec<Arc<Facts>>,
     postings: BTreeMap<(Position, Position, i32), Posting>,
 }
@@ -107,12 +108,31 @@ impl Store for MemoryStore {
         Ok(log.events.iter().skip(start).take(limit).cloned().collect())
     }
 
-    async fn postings(&self, after: PostingKey, upto: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
+    async fn postings(&self, after: PostingKey, from: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
         let log = self.log();
-        let behind =
-            (std::ops::Bound::Excluded((after.account, after.position, after.leg)), std::ops::Bound::Unbounded);
-        let rows = log.postings.range(behind).filter(|((_, position, _), _)| *position <= upto);
+        let behind = (Bound::Excluded((after.account, after.position, after.leg)), Bound::Unbounded);
+        let rows = log.postings.range(behind).filter(|((_, position, _), _)| *position > from);
         Ok(rows.take(limit).map(|(_, posting)| PostingRow::from(posting)).collect())
+    }
+
+    async fn accounts(&self, after: AccountId, at: Position, limit: usize) -> Result<Vec<StoredAccount>, Error> {
+        let log = self.log();
+        // They are kept in the order in which they were opened, which is that of their numbers.
+        let behind = log.accounts.partition_point(|facts| facts.id <= after);
+        let accounts = log.accounts[behind..].iter().take_while(|facts| facts.id <= at).take(limit);
+        let stored =
+            |facts: &Arc<Facts>| StoredAccount { facts: facts.as_ref().clone(), totals: log.totals(facts.id, at) };
+        Ok(accounts.map(stored).collect())
+    }
+
+    async fn streams(&self, after: &StreamKey, limit: usize) -> Result<Vec<StreamKey>, Error> {
+        let log = self.log();
+        let behind = (Bound::Excluded((after.stream.clone(), after.version)), Bound::Unbounded);
+        let key = |((stream, version), index): (&(String, i64), &usize)| {
+            let position = Position::START.plus(index + 1);
+            StreamKey { stream: stream.clone(), version: *version, position }
+        };
+        Ok(log.streams.range(behind).take(limit).map(key).collect())
     }
 
     async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error> {
@@ -224,13 +244,17 @@ impl Log {
             let version = changed.version.unwrap_or_default();
             account.changed(version, &change.status).map_err(|_| damaged("a limit has too many digits"))?;
         }
-        let first = (facts.id, Position::START, 0);
-        let newest = self.postings.range(first..=(facts.id, at, i32::MAX)).next_back();
-        account.totals = newest.map_or(Totals::default(), |(_, posting)| posting.totals);
+        account.totals = self.totals(facts.id, at);
         if account.status.counting {
             account.out = self.outflow(&account, at)?;
         }
         Ok(account)
+    }
+
+    /// The running totals of an account's newest posting.
+    fn totals(&self, account: AccountId, at: Position) -> Totals {
+        let newest = self.postings.range((account, Position::START, 0)..=(account, at, i32::MAX)).next_back();
+        newest.map_or(Totals::default(), |(_, posting)| posting.totals)
     }
 
     fn outflow(&self, account: &Account, at: Position) -> Result<Option<Outflow>, Error> {

@@ -20,7 +20,7 @@ use crate::money;
 use crate::outcome::Outcome;
 use crate::position::Position;
 use crate::query::Balance;
-use crate::state::{Account, AccountId, Head, Hold, Need, PeriodMark, PostedEntry, Record, State};
+use crate::state::{Account, AccountId, Facts, Head, Hold, Need, PeriodMark, PostedEntry, Record, State, Totals};
 
 /// What a ledger needs of the place where its log is kept.
 ///
@@ -55,8 +55,15 @@ pub(crate) trait Store: Send + Sync {
     /// that there are no more.
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error>;
 
-    /// Up to `limit` postings behind `after`, in the order of the key (account, position, leg).
-    async fn postings(&self, after: PostingKey, upto: Position, limit: usize) -> Result<Vec<PostingRow>, Error>;
+    /// Up to `limit` postings behind `after`, in the order of the key (account, position, leg), of those
+    /// that stand behind the position `from`. Only an empty page says that there are no more.
+    async fn postings(&self, after: PostingKey, from: Position, limit: usize) -> Result<Vec<PostingRow>, Error>;
+
+    /// Up to `limit` accounts behind `after`, in order of their numbers, as they are stored as of a position.
+    async fn accounts(&self, after: AccountId, at: Position, limit: usize) -> Result<Vec<StoredAccount>, Error>;
+
+    /// Up to `limit` places of streams behind `after`, in order of stream and version.
+    async fn streams(&self, after: &StreamKey, limit: usize) -> Result<Vec<StreamKey>, Error>;
 
     /// The balances of all accounts whose code begins with `prefix`, as of a position.
     async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error>;
@@ -180,6 +187,21 @@ pub(crate) struct PostingKey {
 pub(crate) struct PostingRow {
     pub(crate) key: PostingKey,
     pub(crate) amounts: PostingAmounts,
+}
+
+/// An account as it is stored, with the totals of its newest posting.
+#[derive(Debug)]
+pub(crate) struct StoredAccount {
+    pub(crate) facts: Facts,
+    pub(crate) totals: Totals,
+}
+
+/// A place in a stream, and the position of the event that stands there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StreamKey {
+    pub(crate) stream: String,
+    pub(crate) version: i64,
+    pub(crate) position: Position,
 }
 
 /// The columns of a posting that the fold of the log determines.

@@ -19,7 +19,7 @@ use crate::query::Balance;
 use crate::settings::Settings;
 use crate::state::{Head, Need};
 use crate::store::memory::MemoryStore;
-use crate::store::{AppendError, Loaded, PostingKey, PostingRow, Store};
+use crate::store::{AppendError, Loaded, PostingKey, PostingRow, Store, StoredAccount, StreamKey};
 
 /// What becomes of one append.
 #[derive(Clone, Copy)]
@@ -88,8 +88,16 @@ impl Store for Faulty {
         self.inner.page(after, limit).await
     }
 
-    async fn postings(&self, after: PostingKey, upto: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
-        self.inner.postings(after, upto, limit).await
+    async fn postings(&self, after: PostingKey, from: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
+        self.inner.postings(after, from, limit).await
+    }
+
+    async fn accounts(&self, after: Position, at: Position, limit: usize) -> Result<Vec<StoredAccount>, Error> {
+        self.inner.accounts(after, at, limit).await
+    }
+
+    async fn streams(&self, after: &StreamKey, limit: usize) -> Result<Vec<StreamKey>, Error> {
+        self.inner.streams(after, limit).await
     }
 
     async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error> {

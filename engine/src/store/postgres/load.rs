@@ -19,7 +19,7 @@ use crate::query::Balance;
 use crate::state::{
     Account, AccountId, Hold, Need, Outflow, PERIOD_STREAM, PeriodMark, PostedEntry, Totals, reversal_stream,
 };
-use crate::store::Loaded;
+use crate::store::{Loaded, StoredAccount};
 
 /// Reads on the given connection: the pool's, or that of a transaction of the host's, which then sees what it
 /// wrote itself.
@@ -143,6 +143,13 @@ fn account(row: &PgRow) -> Result<Account, Error> {
 }
 
 pub(super) fn balance(row: &PgRow, at: Position) -> Result<Balance, Error> {
+    let (mut account, scale) = plain_account(row)?;
+    account.totals = totals(row, scale)?;
+    Ok(account.balance(at))
+}
+
+/// An account as its row has it, and its scale.
+fn plain_account(row: &PgRow) -> Result<(Account, u8), Error> {
     let id = position(row, "account_id")?;
     let text = |column: &str| row.try_get::<String, _>(column).map_err(failed);
     let damaged = |what: &str| Error::Damaged { position: id, what: what.to_owned() };
@@ -158,9 +165,14 @@ pub(super) fn balance(row: &PgRow, at: Position) -> Result<Balance, Error> {
         owner: None,
         name: None,
     };
-    let mut account = Account::opened(id, &opened).map_err(|_| damaged("a limit has too many digits"))?;
-    account.totals = totals(row, opened.scale)?;
-    Ok(account.balance(at))
+    let account = Account::opened(id, &opened).map_err(|_| damaged("a limit has too many digits"))?;
+    Ok((account, opened.scale))
+}
+
+/// An account for verification: totals that cannot be read are none, and so found to be wrong.
+pub(super) fn stored_account(row: &PgRow) -> Result<StoredAccount, Error> {
+    let (account, scale) = plain_account(row)?;
+    Ok(StoredAccount { totals: totals(row, scale).unwrap_or_default(), facts: Arc::unwrap_or_clone(account.facts) })
 }
 
 fn totals(row: &PgRow, scale: u8) -> Result<Totals, Error> {

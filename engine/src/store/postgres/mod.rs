@@ -18,6 +18,7 @@ mod examine;
 mod lease;
 mod load;
 mod notify;
+mod numeric;
 mod post_in;
 mod setup;
 
@@ -35,7 +36,7 @@ pub use examine::{Examination, SchemaFacts, SchemaTrouble, examine, reach};
 use setup::Schema;
 pub use setup::init;
 
-use super::{AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Store};
+use super::{AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Store, StoredAccount, StreamKey};
 use crate::command::Command;
 use crate::draft::Draft;
 use crate::error::Error;
@@ -44,9 +45,10 @@ use crate::hash::Hash;
 use crate::outcome::Outcome;
 use crate::position::Position;
 use crate::query::Balance;
-use crate::state::{Head, Need};
+use crate::state::{AccountId, Head, Need};
 use lease::LeaseSql;
 use notify::Notify;
+use numeric::Numeric;
 
 /// A ledger's log in PostgreSQL.
 pub(crate) struct PostgresStore {
@@ -65,6 +67,8 @@ struct Sql {
     head: String,
     page: String,
     postings: String,
+    accounts: String,
+    streams: String,
     balances: String,
     load_accounts: String,
     load_events: String,
@@ -96,8 +100,14 @@ impl Sql {
             postings: fill(
                 "select account_id, position, leg, posted, pending, debits_posted, credits_posted, debits_pending, \
                  credits_pending from {schema}.posting \
-                 where ledger_id = $1 and (account_id, position, leg) > ($2, $3, $4) and position <= $5 \
+                 where ledger_id = $1 and (account_id, position, leg) > ($2, $3, $4) and position > $5 \
                  order by account_id, position, leg limit $6",
+            ),
+            accounts: fill(include_str!("accounts.sql")),
+            streams: fill(
+                "select stream, version, position from {schema}.event \
+                 where ledger_id = $1 and stream is not null and (stream, version) > ($2, $3) \
+                 order by stream, version limit $4",
             ),
             balances: fill(include_str!("balances.sql")),
             load_accounts: fill(include_str!("load_accounts.sql")),
@@ -155,11 +165,25 @@ impl Store for PostgresStore {
         self.page_on(&self.pool, after, limit).await
     }
 
-    async fn postings(&self, after: PostingKey, upto: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
+    async fn postings(&self, after: PostingKey, from: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
         let query = sqlx::query(AssertSqlSafe(self.sql.postings.as_str()));
         let query = query.bind(self.ledger_id).bind(after.account.get()).bind(after.position.get()).bind(after.leg);
-        let rows = query.bind(upto.get()).bind(count(limit)).fetch_all(&self.pool).await.map_err(failed)?;
+        let rows = query.bind(from.get()).bind(count(limit)).fetch_all(&self.pool).await.map_err(failed)?;
         rows.iter().map(posting).collect()
+    }
+
+    async fn accounts(&self, after: AccountId, at: Position, limit: usize) -> Result<Vec<StoredAccount>, Error> {
+        let query = sqlx::query(AssertSqlSafe(self.sql.accounts.as_str()));
+        let query = query.bind(self.ledger_id).bind(after.get()).bind(at.get()).bind(count(limit));
+        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
+        rows.iter().map(load::stored_account).collect()
+    }
+
+    async fn streams(&self, after: &StreamKey, limit: usize) -> Result<Vec<StreamKey>, Error> {
+        let query = sqlx::query(AssertSqlSafe(self.sql.streams.as_str()));
+        let query = query.bind(self.ledger_id).bind(&after.stream).bind(after.version).bind(count(limit));
+        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
+        rows.iter().map(stream_key).collect()
     }
 
     async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error> {
@@ -254,21 +278,27 @@ fn head_of(ledger: &str, row: &PgRow) -> Result<Head, Error> {
     Ok(Head { position: last, hash: hash(row)?, recorded_at: Some(recorded_at.to_jiff()) })
 }
 
+fn stream_key(row: &PgRow) -> Result<StreamKey, Error> {
+    Ok(StreamKey {
+        stream: row.try_get("stream").map_err(failed)?,
+        version: row.try_get("version").map_err(failed)?,
+        position: position(row, "position")?,
+    })
+}
+
+/// By place, in the order of the statement: there are many of them.
 fn posting(row: &PgRow) -> Result<PostingRow, Error> {
-    let decimal = |column: &str| row.try_get::<rust_decimal::Decimal, _>(column).map_err(failed);
+    let decimal = |column: usize| row.try_get::<Numeric, _>(column).map(|numeric| numeric.0).map_err(failed);
+    let position = |column: usize| row.try_get(column).map(Position::new).map_err(failed);
     Ok(PostingRow {
-        key: PostingKey {
-            account: position(row, "account_id")?,
-            position: position(row, "position")?,
-            leg: row.try_get("leg").map_err(failed)?,
-        },
+        key: PostingKey { account: position(0)?, position: position(1)?, leg: row.try_get(2).map_err(failed)? },
         amounts: PostingAmounts {
-            posted: decimal("posted")?,
-            pending: decimal("pending")?,
-            debits_posted: decimal("debits_posted")?,
-            credits_posted: decimal("credits_posted")?,
-            debits_pending: decimal("debits_pending")?,
-            credits_pending: decimal("credits_pending")?,
+            posted: decimal(3)?,
+            pending: decimal(4)?,
+            debits_posted: decimal(5)?,
+            credits_posted: decimal(6)?,
+            debits_pending: decimal(7)?,
+            credits_pending: decimal(8)?,
         },
     })
 }
