@@ -4,16 +4,25 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use postfold::Ledger;
+use tempfile::NamedTempFile;
 
 use crate::error::BenchError;
-use crate::figure::{Figure, Measured};
+use crate::figure::{Figure, Latencies, Measured, More};
 use crate::limit::Rows;
 use crate::load::{self, BATCH, Load};
-use crate::row::{Row, Work};
+use crate::processes::{self, Worker};
+use crate::program::{Program, Went};
+use crate::row::{Group, Row, Work};
 use crate::scratch::Scratch;
+use crate::single::Entries;
+use crate::{file, pages};
 
 /// Callers that keep a batch on its way each.
 const BATCH_CALLERS: u64 = 4;
+/// Callers of each of several processes.
+const PROCESS_CALLERS: u64 = 64;
+/// What the schema of the log that grows is called, behind the name of the other.
+const GROWN: &str = "_grown";
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
@@ -24,20 +33,55 @@ pub struct Sizes {
     pub accounts: u64,
     /// Transfers of one run, in whole thousands.
     pub transfers: u64,
-    /// No run takes much longer than this.
+    /// Transfers of one run that go one by one.
+    pub singles: u64,
+    /// Commands in the file that is applied.
+    pub commands: u64,
+    /// Events in the small log that a grown one is compared with, about.
+    pub small_events: u64,
+    /// Events in the grown log, about; it is also the one that is verified.
+    pub events: u64,
+    /// How long several processes work side by side.
+    pub window: Duration,
+    /// No run of callers takes much longer than this.
     pub time_max: Duration,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { runs: 3, accounts: 10_000, transfers: 100_000, time_max: Duration::from_secs(20) }
+        Self {
+            runs: 3,
+            accounts: 10_000,
+            transfers: 100_000,
+            singles: 3_000,
+            commands: 200_000,
+            small_events: 100_000,
+            events: 500_000,
+            window: Duration::from_secs(2),
+            time_max: Duration::from_secs(20),
+        }
     }
 }
 
 impl Sizes {
     /// Enough to see that it runs; the figures mean little.
     pub fn quick() -> Self {
-        Self { runs: 1, accounts: 1_000, transfers: 10_000, time_max: Duration::from_secs(2) }
+        Self {
+            runs: 1,
+            accounts: 1_000,
+            transfers: 10_000,
+            singles: 200,
+            commands: 10_000,
+            small_events: 5_000,
+            events: 20_000,
+            window: Duration::from_millis(400),
+            time_max: Duration::from_secs(2),
+        }
+    }
+
+    /// What the goals are stated for: a file of 1,000,000 commands, a log of 10,000,000 events.
+    pub fn full() -> Self {
+        Self { commands: 1_000_000, events: 10_000_000, ..Self::default() }
     }
 }
 
@@ -46,18 +90,32 @@ impl Sizes {
 pub struct Step {
     /// The row that is run now.
     pub row: Row,
-    /// Works that are done.
-    pub done: usize,
-    /// Works in all.
-    pub total: usize,
+    /// Runs that are done, those of limits included.
+    pub done: u64,
+    /// Runs in all.
+    pub total: u64,
 }
 
 /// A bench: a schema of its own on a server.
 pub struct Bench {
-    scratch: Scratch,
+    program: Program,
     sizes: Sizes,
-    /// The rows of the limit, once they were written.
+    /// Made anew for each run.
+    scratch: Scratch,
+    /// Kept from one run to the next.
+    growing: Scratch,
+    grown: Option<Grown>,
+    /// What the limits write, once the engine has written it.
     rows: Option<Rows>,
+    entries: Option<Entries>,
+    file: Option<NamedTempFile>,
+}
+
+/// A log that has grown.
+struct Grown {
+    ledger: Ledger,
+    /// Loads that it has seen since; sets their ids apart.
+    loads: u64,
 }
 
 impl Bench {
@@ -67,8 +125,10 @@ impl Bench {
     ///
     /// When the server cannot be reached, when another bench works in the schema, and when the schema
     /// is there and is not of a bench.
-    pub async fn claim(url: &str, schema: &str, sizes: Sizes) -> Result<Self, BenchError> {
-        Ok(Self { scratch: Scratch::claim(url, schema).await?, sizes, rows: None })
+    pub async fn claim(program: Program, schema: &str, sizes: Sizes) -> Result<Self, BenchError> {
+        let scratch = Scratch::claim(&program.url, schema).await?;
+        let growing = Scratch::claim(&program.url, &format!("{schema}{GROWN}")).await?;
+        Ok(Self { program, sizes, scratch, growing, grown: None, rows: None, entries: None, file: None })
     }
 
     /// Runs the rows, each side by side with its limit.
@@ -79,21 +139,16 @@ impl Bench {
     ///
     /// When the role may not create a schema, and when the engine or the server fails.
     pub async fn run(&mut self, rows: &[Row], on_step: impl Fn(Step)) -> Result<Vec<Figure>, BenchError> {
-        let mut works: Vec<(Row, Work)> = Vec::new();
-        for row in Row::ALL.into_iter().filter(|row| rows.contains(row)) {
-            for work in row.limit().into_iter().chain([row.work()]) {
-                if works.iter().all(|(_, known)| *known != work) {
-                    works.push((row, work));
-                }
-            }
-        }
-        let total = works.len() * self.sizes.runs;
+        let plan = Group::ALL.map(|group| works(rows, group));
+        let total = plan.iter().map(|works| works.len() * self.sizes.runs).sum::<usize>();
         let mut measured: HashMap<Work, Vec<Measured>> = HashMap::new();
-        for run in 0..self.sizes.runs {
-            for (index, &(row, work)) in works.iter().enumerate() {
-                on_step(Step { row, done: run * works.len() + index, total });
+        let mut done = 0;
+        for works in &plan {
+            for &(row, work) in works.iter().cycle().take(works.len() * self.sizes.runs) {
+                on_step(Step { row, done, total: total.try_into().unwrap_or(u64::MAX) });
                 let result = self.measure(work).await?;
                 measured.entry(work).or_default().push(result);
+                done += 1;
             }
         }
         let runs = |work: Work| measured.get(&work).map(Vec::as_slice);
@@ -107,14 +162,24 @@ impl Bench {
     ///
     /// When the server fails; then the next bench drops it.
     pub async fn end(self) -> Result<(), BenchError> {
+        self.growing.drop().await?;
         self.scratch.drop().await
     }
 
     async fn measure(&mut self, work: Work) -> Result<Measured, BenchError> {
         match work {
             Work::Copy => self.copy().await,
-            Work::BatchUniform => self.post(Load { hot: false, ..self.batches() }).await,
+            Work::BatchUniform => self.post(self.batches()).await,
             Work::BatchHot => self.post(Load { hot: true, ..self.batches() }).await,
+            Work::Callers(callers) => self.post(Load { callers, per_call: 1, ..self.batches() }).await,
+            Work::ApplyFile => self.apply_file().await,
+            Work::Statement => self.statement().await,
+            Work::SinglePost => Ok(self.post(self.singles()).await?.at_median()),
+            Work::Processes(processes) => self.processes(processes).await,
+            Work::SmallLog => self.small_log().await,
+            Work::GrownLog => self.grown_log().await,
+            Work::ReadPages => self.read_pages().await,
+            Work::Verify => self.verify().await,
         }
     }
 
@@ -129,16 +194,36 @@ impl Bench {
         }
     }
 
+    const fn singles(&self) -> Load {
+        Load { callers: 1, per_call: 1, transfers: self.sizes.singles, ..self.batches() }
+    }
+
+    /// Batches that make a log of so many events, however long that takes.
+    const fn grow(&self, events: u64) -> Load {
+        let transfers = events.saturating_sub(self.sizes.accounts);
+        Load { transfers, time_max: Duration::MAX, ..self.batches() }
+    }
+
     async fn copy(&mut self) -> Result<Measured, BenchError> {
-        if self.rows.is_none() {
+        let rows = if let Some(rows) = self.rows.take() {
+            rows
+        } else {
             self.post(self.batches()).await?;
-            self.rows = Some(Rows::export(&self.scratch).await?);
-        }
+            Rows::export(&self.scratch).await?
+        };
         self.scratch.fresh().await?;
-        match &self.rows {
-            Some(rows) => rows.measure(&self.scratch).await,
-            None => Err(BenchError::Refused("no rows were written".to_owned())),
-        }
+        self.rows.insert(rows).measure(&self.scratch).await
+    }
+
+    async fn statement(&mut self) -> Result<Measured, BenchError> {
+        let entries = if let Some(entries) = self.entries.take() {
+            entries
+        } else {
+            self.post(self.singles()).await?;
+            Entries::export(&self.scratch).await?
+        };
+        self.scratch.fresh().await?;
+        self.entries.insert(entries).measure(&self.scratch).await
     }
 
     /// Runs a load on an empty ledger. A tenth of it goes before and is not timed.
@@ -149,9 +234,93 @@ impl Bench {
         Load { transfers: load.transfers - warm_up.transfers, ..load }.run(&ledger, 1).await
     }
 
+    async fn apply_file(&mut self) -> Result<Measured, BenchError> {
+        let commands = self.sizes.commands;
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => file::write(Load { transfers: commands, ..self.batches() })?,
+        };
+        let path = self.file.insert(file).path().display().to_string();
+        drop(self.ledger().await?);
+        let went = self.program.run(&self.scratch.schema, &["apply".to_owned(), path]).await?;
+        Ok(of_process(commands, &went))
+    }
+
+    async fn processes(&self, processes: u64) -> Result<Measured, BenchError> {
+        drop(self.ledger().await?);
+        let (accounts, window) = (self.sizes.accounts, self.sizes.window);
+        let worker = Worker { number: 0, callers: PROCESS_CALLERS, accounts, window };
+        processes::measure(&self.program, &self.scratch.schema, processes, worker).await
+    }
+
+    async fn small_log(&self) -> Result<Measured, BenchError> {
+        let ledger = self.ledger().await?;
+        self.grow(self.sizes.small_events).run(&ledger, 0).await?;
+        self.sample().run(&ledger, 1).await
+    }
+
+    async fn grown_log(&mut self) -> Result<Measured, BenchError> {
+        let sample = self.sample();
+        let grown = self.grown().await?;
+        grown.loads += 1;
+        let measured = sample.run(&grown.ledger, grown.loads).await?;
+        let size = Some(events(&grown.ledger).await?);
+        Ok(Measured { more: More { size, ..More::default() }, ..measured })
+    }
+
+    /// A fifth of a run: the log that is looked at should not grow much meanwhile.
+    const fn sample(&self) -> Load {
+        Load { transfers: self.sizes.transfers / 5, ..self.batches() }
+    }
+
+    async fn read_pages(&mut self) -> Result<Measured, BenchError> {
+        self.grown().await?;
+        pages::measure(&self.growing).await
+    }
+
+    async fn verify(&mut self) -> Result<Measured, BenchError> {
+        let events = events(&self.grown().await?.ledger).await?;
+        let went = self.program.run(&self.growing.schema, &["verify".to_owned()]).await?;
+        Ok(of_process(events, &went))
+    }
+
+    /// An empty ledger with its accounts.
     async fn ledger(&self) -> Result<Ledger, BenchError> {
         let ledger = self.scratch.fresh().await?;
         load::open_accounts(&ledger, self.sizes.accounts).await?;
         Ok(ledger)
     }
+
+    /// The grown log, which is written once.
+    async fn grown(&mut self) -> Result<&mut Grown, BenchError> {
+        if self.grown.is_none() {
+            let ledger = self.growing.fresh().await?;
+            load::open_accounts(&ledger, self.sizes.accounts).await?;
+            self.grow(self.sizes.events).run(&ledger, 0).await?;
+            self.grown = Some(Grown { ledger, loads: 0 });
+        }
+        self.grown.as_mut().ok_or_else(|| BenchError::Process("the grown log is gone".to_owned()))
+    }
+}
+
+/// What is to be run for those rows that are of a group, limits first.
+fn works(rows: &[Row], group: Group) -> Vec<(Row, Work)> {
+    let mut works: Vec<(Row, Work)> = Vec::new();
+    for row in Row::ALL.into_iter().filter(|row| row.group() == group && rows.contains(row)) {
+        for work in row.limit().into_iter().chain([row.work()]) {
+            if works.iter().all(|(_, known)| *known != work) {
+                works.push((row, work));
+            }
+        }
+    }
+    works
+}
+
+async fn events(ledger: &Ledger) -> Result<u64, BenchError> {
+    Ok(ledger.log().head().await?.position.get().try_into().unwrap_or_default())
+}
+
+fn of_process(count: u64, went: &Went) -> Measured {
+    let more = More { size: Some(count), memory_kib: went.memory_kib, ..More::default() };
+    Measured { more, ..Measured::new(count, went.took, Latencies::new()) }
 }

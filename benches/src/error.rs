@@ -20,6 +20,9 @@ pub enum BenchError {
     /// The schema is in use.
     #[error("{0}")]
     Schema(String),
+    /// A process or a file of the bench's own failed.
+    #[error("{0}")]
+    Process(String),
     /// PostgreSQL failed a statement of the bench's own.
     #[error("PostgreSQL: {0}")]
     Database(String),

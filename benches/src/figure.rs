@@ -33,6 +33,24 @@ pub struct Figure {
     pub runs: usize,
     /// Least and greatest ratio of all runs (rates where there is no ratio).
     pub spread: [f64; 2],
+    /// What else was seen in the run that is shown.
+    #[serde(flatten)]
+    pub more: More,
+}
+
+/// What only some rows have.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct More {
+    /// The rate of the slowest process by the mean of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slowest_share: Option<f64>,
+    /// Events in the log, or commands in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The most memory that the process had resident in the first 10 %, 50 % and 100 % of its time, in KiB;
+    /// only on Linux.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_kib: Option<[u64; 3]>,
 }
 
 /// What one run of a work gave.
@@ -40,6 +58,19 @@ pub struct Figure {
 pub(crate) struct Measured {
     pub(crate) rate: f64,
     pub(crate) latencies: Latencies,
+    pub(crate) more: More,
+}
+
+impl Measured {
+    pub(crate) fn new(count: u64, elapsed: Duration, latencies: Latencies) -> Self {
+        Self { rate: rate(count, elapsed), latencies, more: More::default() }
+    }
+
+    /// As often as it can be done one after the other at the median.
+    pub(crate) fn at_median(self) -> Self {
+        let median = self.latencies.quantile(0.5).map(Duration::from_micros);
+        Self { rate: median.map_or(self.rate, |median| rate(1, median)), ..self }
+    }
 }
 
 /// How long calls took.
@@ -64,42 +95,60 @@ impl Latencies {
         }
     }
 
+    /// Each latency in microseconds, and how often it was.
+    pub(crate) fn counts(&self) -> Vec<(u64, u32)> {
+        let counts = self.0.iter().flat_map(Histogram::iter_recorded);
+        counts.map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
+    }
+
+    /// The opposite of [`Latencies::counts`].
+    pub(crate) fn from_counts(counts: &[(u64, u32)]) -> Self {
+        let mut all = Self::new();
+        for &(value, count) in counts {
+            if let Some(histogram) = &mut all.0 {
+                histogram.saturating_record_n(value, count);
+            }
+        }
+        all
+    }
+
     fn quantile(&self, quantile: f64) -> Option<u64> {
         self.0.as_ref().filter(|histogram| !histogram.is_empty()).map(|all| all.value_at_quantile(quantile))
     }
 }
 
+/// A run, and the rate of its limit in the same turn.
+type Pair<'a> = (&'a Measured, Option<f64>);
+
 impl Figure {
     /// Puts the runs of a row together with those of its limit, run by run. There is at least one.
     pub(crate) fn of(row: Row, runs: &[Measured], limits: Option<&[Measured]>) -> Option<Self> {
-        let mut pairs: Vec<(f64, Option<f64>)> = runs
-            .iter()
-            .enumerate()
-            .map(|(index, run)| (run.rate, limits.and_then(|limits| limits.get(index)).map(|limit| limit.rate)))
-            .collect();
-        let value = |&(rate, limit): &(f64, Option<f64>)| limit.map_or(rate, |limit| rate / limit);
+        let limit = |index: usize| limits.and_then(|limits| limits.get(index)).map(|limit: &Measured| limit.rate);
+        let mut pairs: Vec<Pair<'_>> = runs.iter().enumerate().map(|(index, run)| (run, limit(index))).collect();
+        let value = |(run, limit): &Pair<'_>| limit.map_or(run.rate, |limit| run.rate / limit);
         pairs.sort_by(|one, other| value(one).total_cmp(&value(other)));
         let (least, greatest) = (pairs.first()?, pairs.last()?);
-        let (rate, limit) = *pairs.get(pairs.len() / 2)?;
+        let (shown, limit) = *pairs.get(pairs.len() / 2)?;
         let mut latencies = Latencies::new();
         for run in runs {
             latencies.add(&run.latencies);
         }
         Some(Self {
             name: row,
-            rate: rounded(rate, 1.0),
+            rate: rounded(shown.rate, 1.0),
             limit: limit.map(|limit| rounded(limit, 1.0)),
-            ratio: limit.map(|limit| rounded(rate / limit, 1_000.0)),
+            ratio: limit.map(|limit| rounded(shown.rate / limit, 1_000.0)),
             p50_us: latencies.quantile(0.5),
             p99_us: latencies.quantile(0.99),
             goal: row.goal(),
             runs: runs.len(),
             spread: [least, greatest].map(|pair| rounded(value(pair), if limit.is_some() { 1_000.0 } else { 1.0 })),
+            more: shown.more,
         })
     }
 }
 
-fn rounded(value: f64, parts: f64) -> f64 {
+pub(crate) fn rounded(value: f64, parts: f64) -> f64 {
     (value * parts).round() / parts
 }
 
@@ -115,7 +164,7 @@ mod tests {
     fn measured(rate: f64, micros: u64) -> Measured {
         let mut latencies = Latencies::new();
         latencies.record(Duration::from_micros(micros));
-        Measured { rate, latencies }
+        Measured { rate, latencies, more: More::default() }
     }
 
     #[test]

@@ -12,18 +12,29 @@
 //! | `scratch` | the schema and its ledger |
 //! | `load` | callers that post |
 //! | `limit` | the same rows by `COPY`, with nothing checked |
+//! | `single` | the same rows one by one, by a statement by hand |
+//! | `processes` | several processes on one ledger |
+//! | `program`, `file` | the command as a process, its memory, and what it applies |
+//! | `pages` | a log read and decoded, nothing more |
 //!
 //! The pure parts have criterion benches: `cargo bench -p postfold-benches`.
 
 mod bench;
 mod error;
 mod figure;
+mod file;
 mod limit;
 mod load;
+mod pages;
+mod processes;
+mod program;
 mod row;
 mod scratch;
+mod single;
 
 pub use bench::{Bench, Sizes, Step};
 pub use error::BenchError;
-pub use figure::Figure;
+pub use figure::{Figure, More};
+pub use processes::Worker;
+pub use program::Program;
 pub use row::Row;

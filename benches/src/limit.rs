@@ -16,7 +16,7 @@ use futures::{SinkExt, StreamExt, pin_mut};
 use tokio_postgres::{Client, CopyInSink, Statement};
 
 use crate::error::BenchError;
-use crate::figure::{Latencies, Measured, rate};
+use crate::figure::{Latencies, Measured};
 use crate::load::BATCH;
 use crate::scratch::Scratch;
 
@@ -54,12 +54,7 @@ impl Rows {
     /// Writes them into new tables. The first tenth is not timed.
     pub(crate) async fn measure(&self, scratch: &Scratch) -> Result<Measured, BenchError> {
         let (client, schema) = (&scratch.client, scratch.quoted());
-        let create = format!(
-            "drop table if exists {schema}.limit_event, {schema}.limit_posting; \
-             create table {schema}.limit_event (like {schema}.event including all); \
-             create table {schema}.limit_posting (like {schema}.posting including all)"
-        );
-        client.batch_execute(&create).await?;
+        create_tables(scratch).await?;
         let copy = Copy {
             client,
             events: client.prepare(&format!("copy {schema}.limit_event ({EVENT}) from stdin")).await?,
@@ -75,8 +70,18 @@ impl Rows {
             transfers += copy.commit(commit).await?;
             latencies.record(began.elapsed());
         }
-        Ok(Measured { rate: rate(transfers, started.elapsed()), latencies })
+        Ok(Measured::new(transfers, started.elapsed(), latencies))
     }
+}
+
+/// Tables of the same shape as the engine's, empty.
+pub(crate) async fn create_tables(scratch: &Scratch) -> Result<(), BenchError> {
+    let schema = scratch.quoted();
+    let create = format!(
+        "create table {schema}.limit_event (like {schema}.event including all); \
+         create table {schema}.limit_posting (like {schema}.posting including all)"
+    );
+    Ok(scratch.client.batch_execute(&create).await?)
 }
 
 struct Copy<'a> {

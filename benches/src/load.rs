@@ -11,7 +11,7 @@ use rust_decimal::{Decimal, dec};
 use tokio::task::JoinSet;
 
 use crate::error::BenchError;
-use crate::figure::{Latencies, Measured, rate};
+use crate::figure::{Latencies, Measured};
 
 /// Members of one batch.
 pub(crate) const BATCH: u64 = 1_000;
@@ -63,7 +63,7 @@ impl Load {
             transfers += count;
             latencies.add(&took);
         }
-        Ok(Measured { rate: rate(transfers, started.elapsed()), latencies })
+        Ok(Measured::new(transfers, started.elapsed(), latencies))
     }
 
     async fn call(
@@ -91,14 +91,30 @@ impl Load {
 
     fn command(self, random: &mut ChaCha8Rng, round: u64, first: u64) -> Command {
         let mut transfer = |number: u64| {
-            let from = if self.hot { 0 } else { random.random_range(0..self.accounts) };
-            let to = (from + random.random_range(1..self.accounts)) % self.accounts;
-            Command::from(Transfer::between(format!("{round}-{number:010}"), wallet(from), wallet(to), AMOUNT))
+            let (from, to) = self.wallets(random);
+            Command::from(Transfer::between(format!("{round}-{number:010}"), from, to, AMOUNT))
         };
         if self.per_call == 1 {
             return transfer(first);
         }
         Batch::independent((first..first + self.per_call).map(transfer)).into()
+    }
+}
+
+impl Load {
+    /// Its transfers as `postfold apply` reads them.
+    pub(crate) fn lines(self) -> impl Iterator<Item = String> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.transfers);
+        (0..self.transfers).map(move |number| {
+            let (from, to) = self.wallets(&mut random);
+            format!(r#"{{"do":"transfer","id":"f-{number:010}","amount":"{AMOUNT}","from":"{from}","to":"{to}"}}"#)
+        })
+    }
+
+    fn wallets(self, random: &mut ChaCha8Rng) -> (String, String) {
+        let from = if self.hot { 0 } else { random.random_range(0..self.accounts) };
+        let to = (from + random.random_range(1..self.accounts)) % self.accounts;
+        (wallet(from), wallet(to))
     }
 }
 

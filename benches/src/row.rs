@@ -16,6 +16,23 @@ pub enum Row {
     BatchUniform,
     /// The same with one account on one side of every transfer; compared with [`Row::BatchUniform`].
     BatchHot,
+    /// 64 tasks that post one transfer each at a time; compared with [`Row::Limit`].
+    Callers64,
+    /// 1,024 of them; compared with [`Row::Limit`].
+    Callers1024,
+    /// `postfold apply` of a file; compared with [`Row::BatchUniform`].
+    ApplyFile,
+    /// One task that posts one transfer at a time, at its median; compared with a hand-written, prepared
+    /// `INSERT .. SELECT` of the same rows without triggers.
+    SinglePost,
+    /// 4 processes with 64 such tasks each on one ledger; compared with one such process.
+    Processes4,
+    /// 8 of them; compared with one.
+    Processes8,
+    /// Batches on a log that has grown; compared with a log of 100,000 events.
+    Growth,
+    /// `postfold verify`; compared with reading the same rows, events and postings, page by page.
+    Verify,
 }
 
 /// What is run for a row: its work, or the work it is compared with.
@@ -24,19 +41,63 @@ pub(crate) enum Work {
     Copy,
     BatchUniform,
     BatchHot,
+    Callers(u64),
+    ApplyFile,
+    Statement,
+    SinglePost,
+    Processes(u64),
+    SmallLog,
+    GrownLog,
+    ReadPages,
+    Verify,
+}
+
+/// One line of the table of rows.
+struct Facts {
+    name: &'static str,
+    work: Work,
+    limit: Option<Work>,
+    goal: Option<f64>,
 }
 
 impl Row {
     /// Every row, in the order of the table.
-    pub const ALL: [Self; 3] = [Self::Limit, Self::BatchUniform, Self::BatchHot];
+    pub const ALL: [Self; 11] = [
+        Self::Limit,
+        Self::BatchUniform,
+        Self::BatchHot,
+        Self::Callers64,
+        Self::Callers1024,
+        Self::ApplyFile,
+        Self::SinglePost,
+        Self::Processes4,
+        Self::Processes8,
+        Self::Growth,
+        Self::Verify,
+    ];
+
+    fn facts(self) -> Facts {
+        let compared = |name, work, limit, goal| Facts { name, work, limit: Some(limit), goal: Some(goal) };
+        match self {
+            Self::Limit => Facts { name: "limit", work: Work::Copy, limit: None, goal: None },
+            Self::BatchUniform => compared("batch_uniform", Work::BatchUniform, Work::Copy, 0.65),
+            Self::BatchHot => compared("batch_hot", Work::BatchHot, Work::BatchUniform, 0.9),
+            Self::Callers64 => compared("callers_64", Work::Callers(64), Work::Copy, 0.35),
+            Self::Callers1024 => compared("callers_1024", Work::Callers(1_024), Work::Copy, 0.55),
+            Self::ApplyFile => compared("apply_file", Work::ApplyFile, Work::BatchUniform, 0.6),
+            // At most 1.1 times as long.
+            Self::SinglePost => compared("single_post", Work::SinglePost, Work::Statement, 0.909),
+            Self::Processes4 => compared("processes_4", Work::Processes(4), Work::Processes(1), 0.6),
+            Self::Processes8 => compared("processes_8", Work::Processes(8), Work::Processes(1), 0.5),
+            // At most 1.3 times as long.
+            Self::Growth => compared("growth", Work::GrownLog, Work::SmallLog, 0.769),
+            Self::Verify => compared("verify", Work::Verify, Work::ReadPages, 0.3),
+        }
+    }
 
     /// Its name, such as `batch_uniform`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Limit => "limit",
-            Self::BatchUniform => "batch_uniform",
-            Self::BatchHot => "batch_hot",
-        }
+    pub fn name(self) -> &'static str {
+        self.facts().name
     }
 
     /// The row of this name.
@@ -45,30 +106,48 @@ impl Row {
     }
 
     /// The least ratio that is hoped for.
-    pub const fn goal(self) -> Option<f64> {
-        match self {
-            Self::Limit => None,
-            Self::BatchUniform => Some(0.65),
-            Self::BatchHot => Some(0.9),
-        }
+    pub fn goal(self) -> Option<f64> {
+        self.facts().goal
     }
 
-    pub(crate) const fn work(self) -> Work {
-        match self {
-            Self::Limit => Work::Copy,
-            Self::BatchUniform => Work::BatchUniform,
-            Self::BatchHot => Work::BatchHot,
-        }
+    pub(crate) fn work(self) -> Work {
+        self.facts().work
     }
 
     /// What the rate is compared with.
-    pub(crate) const fn limit(self) -> Option<Work> {
+    pub(crate) fn limit(self) -> Option<Work> {
+        self.facts().limit
+    }
+
+    /// Rows of one group are run in turns; one group follows another.
+    pub(crate) const fn group(self) -> Group {
         match self {
-            Self::Limit => None,
-            Self::BatchUniform => Some(Work::Copy),
-            Self::BatchHot => Some(Work::BatchUniform),
+            Self::Limit
+            | Self::BatchUniform
+            | Self::BatchHot
+            | Self::Callers64
+            | Self::Callers1024
+            | Self::ApplyFile => Group::Posting,
+            Self::SinglePost => Group::Single,
+            Self::Processes4 | Self::Processes8 => Group::Processes,
+            Self::Growth => Group::Growth,
+            Self::Verify => Group::Verify,
         }
     }
+}
+
+/// Rows that are compared with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    Posting,
+    Single,
+    Processes,
+    Growth,
+    Verify,
+}
+
+impl Group {
+    pub(crate) const ALL: [Self; 5] = [Self::Posting, Self::Single, Self::Processes, Self::Growth, Self::Verify];
 }
 
 impl fmt::Display for Row {

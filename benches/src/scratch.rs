@@ -21,11 +21,12 @@ pub(crate) struct Scratch {
     /// The bench's own connection, which holds the claim.
     pub(crate) client: Client,
     url: String,
-    schema: String,
+    /// Its name, not quoted.
+    pub(crate) schema: String,
 }
 
 impl Scratch {
-    /// Claims the schema. What an earlier bench left there is taken over, anything else refused.
+    /// Claims the schema. What an earlier bench left there is dropped, anything else refused.
     pub(crate) async fn claim(url: &str, schema: &str) -> Result<Self, BenchError> {
         let client = connect(url).await?;
         let claim = "select pg_try_advisory_lock(hashtextextended('postfold bench ' || $1, 0))";
@@ -40,7 +41,9 @@ impl Scratch {
                  (a bench works in the schema of that name with _bench behind it)"
             )));
         }
-        Ok(Self { client, url: url.to_owned(), schema: schema.to_owned() })
+        let scratch = Self { client, url: url.to_owned(), schema: schema.to_owned() };
+        scratch.remove().await?;
+        Ok(scratch)
     }
 
     /// Makes it anew, with an empty ledger.
@@ -56,6 +59,10 @@ impl Scratch {
 
     /// Drops it.
     pub(crate) async fn drop(self) -> Result<(), BenchError> {
+        self.remove().await
+    }
+
+    async fn remove(&self) -> Result<(), BenchError> {
         Ok(self.client.batch_execute(&format!("drop schema if exists {} cascade", self.quoted())).await?)
     }
 

@@ -93,6 +93,9 @@ pub(crate) enum Command {
     /// end; no ledger is touched. A ratio compares a rate with its limit in the same run; the run with the
     /// median ratio is shown.
     Bench(Bench),
+    /// One process of `bench`, on word from the bench
+    #[command(hide = true)]
+    BenchWorker(BenchWorker),
     /// Print the completion script of a shell
     Completions(Completions),
     /// Print the man page
@@ -238,6 +241,29 @@ pub(crate) struct Bench {
     /// Small and once: shows that it runs, its figures mean little
     #[arg(long)]
     pub(crate) quick: bool,
+    /// At the size that the goals are stated for: a file of 1,000,000 commands, a log of 10,000,000 events
+    #[arg(long, conflicts_with = "quick")]
+    pub(crate) full: bool,
+    /// How large the log grows that `growth` posts to and `verify` verifies (default 500,000)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) events: Option<u64>,
+}
+
+/// What a worker process of `bench` is told.
+#[derive(Args)]
+pub(crate) struct BenchWorker {
+    /// Its number among the processes
+    #[arg(long)]
+    pub(crate) number: u64,
+    /// Callers
+    #[arg(long)]
+    pub(crate) callers: u64,
+    /// Accounts of the ledger
+    #[arg(long)]
+    pub(crate) accounts: u64,
+    /// How long it works, in milliseconds
+    #[arg(long)]
+    pub(crate) window_ms: u64,
 }
 
 fn row_names() -> PossibleValuesParser {

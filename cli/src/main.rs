@@ -78,6 +78,7 @@ async fn command(cli: Cli) -> Result<Exit, Failure> {
         Command::Doctor => shutdown.or(doctor::doctor(global)).await,
         Command::Project(project) => project::project(global, project, &shutdown).await,
         Command::Bench(options) => bench::bench(global, &options, &shutdown).await,
+        Command::BenchWorker(options) => shutdown.or(bench::worker(global, &options)).await,
         Command::Completions(options) => generate::completions(&options),
         Command::Man => generate::man(),
     }

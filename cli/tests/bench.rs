@@ -16,28 +16,47 @@ fn bench(schema: &str, rows: &str) -> support::Done {
 }
 
 #[test]
-fn each_row_has_a_rate_and_the_limit_that_it_was_measured_beside() {
-    let done = bench(&fresh_schema(), "batch_hot,batch_uniform");
+fn every_row_has_a_rate_and_the_limit_that_it_was_measured_beside() {
+    let schema = fresh_schema();
+    let done = run(binary().args(["bench", "--quick", "--json", "--schema", &schema]));
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    let rows: Vec<Value> = serde_json::from_str(&done.stdout).expect("one array");
-    let names: Vec<&Value> = rows.iter().map(|row| &row["name"]).collect();
-    assert_eq!(names, ["batch_uniform", "batch_hot"], "in the order of the table");
+    let mut rows: Vec<Value> = serde_json::from_str(&done.stdout).expect("one array");
+    let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+    let expected = "limit batch_uniform batch_hot callers_64 callers_1024 apply_file single_post processes_4 \
+                    processes_8 growth verify";
+    assert_eq!(names.join(" "), expected);
+    let limit = rows.remove(0);
+    let absent = ["limit", "ratio"].map(|field| limit.get(field));
+    assert_eq!(absent, [Some(&Value::Null); 2], "what does not apply is null: {limit}");
     for row in &rows {
         let number = |field: &str| row[field].as_f64().unwrap_or_else(|| panic!("no {field} in {row}"));
         assert!(number("rate") > 0.0 && number("limit") > 0.0, "{row}");
-        assert!((number("ratio") - number("rate") / number("limit")).abs() < 0.001, "{row}");
-        assert!(number("p50_us") <= number("p99_us"), "{row}");
+        assert!((number("ratio") - number("rate") / number("limit")).abs() < 0.01, "{row}");
+        match row["name"].as_str() {
+            Some("apply_file" | "verify") => assert!(row["p50_us"].is_null() && row["p99_us"].is_null(), "{row}"),
+            _ => assert!(number("p50_us") <= number("p99_us"), "{row}"),
+        }
     }
 }
 
 #[test]
-fn what_does_not_apply_is_null() {
-    let done = bench(&fresh_schema(), "limit");
+fn rows_can_be_chosen_and_come_in_the_order_of_the_table() {
+    let done = bench(&fresh_schema(), "batch_hot,limit");
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let rows: Vec<Value> = serde_json::from_str(&done.stdout).expect("one array");
-    let row = rows.first().and_then(Value::as_object).expect("a row");
-    assert!(row.contains_key("limit") && row["limit"].is_null(), "{row:?}");
-    assert!(row.contains_key("ratio") && row["ratio"].is_null(), "{row:?}");
+    let names: Vec<&Value> = rows.iter().map(|row| &row["name"]).collect();
+    assert_eq!(names, ["limit", "batch_hot"]);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let schema = fresh_schema();
+    let done = bench(&schema, "limit");
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    for scratch in ["_bench", "_bench_grown"] {
+        let head = run(binary().args(["head", "--ledger", "bench", "--schema", &format!("{schema}{scratch}")]));
+        assert_eq!(head.code, Some(3), "{scratch}: {}{}", head.stdout, head.stderr);
+    }
 }
 
 #[test]
@@ -49,13 +68,13 @@ fn a_row_that_there_is_not_is_a_usage_error() {
 
 #[test]
 fn a_schema_that_is_of_somebody_else_is_left_alone() {
-    let schema = fresh_schema();
-    let theirs = format!("{schema}_bench");
-    let init = run(binary().args(["init", "--schema", &theirs, "--ledger", "theirs"]));
+    // The same at every run of this test, since nothing drops it.
+    let (schema, theirs) = ("postfold_test_of", "postfold_test_of_bench");
+    let init = run(binary().args(["init", "--schema", theirs, "--ledger", "theirs"]));
     assert_eq!(init.code, Some(0), "{}", init.stderr);
-    let done = bench(&schema, "limit");
+    let done = bench(schema, "limit");
     assert_eq!(done.code, Some(2), "{}", done.stderr);
-    assert!(done.stderr.contains(&theirs), "{}", done.stderr);
-    let head = run(binary().args(["head", "--schema", &theirs, "--ledger", "theirs"]));
+    assert!(done.stderr.contains(theirs), "{}", done.stderr);
+    let head = run(binary().args(["head", "--schema", theirs, "--ledger", "theirs"]));
     assert_eq!(head.code, Some(0), "{}", head.stderr);
 }

@@ -1,6 +1,8 @@
 //! `bench`: the canonical workload, beside what the server could do at most.
 
-use postfold_benches::{Bench, BenchError, Figure, Row, Sizes};
+use std::time::Duration;
+
+use postfold_benches::{Bench, BenchError, Figure, Program, Row, Sizes, Worker};
 
 use crate::args::{self, Global};
 use crate::exit::{Exit, Failure};
@@ -18,12 +20,14 @@ pub(crate) async fn bench(global: &Global, options: &args::Bench, shutdown: &Shu
         [] => Row::ALL.to_vec(),
         names => names.iter().filter_map(|name| Row::named(name)).collect(),
     };
-    let sizes = if options.quick { Sizes::quick() } else { Sizes::default() };
     let schema = format!("{}{SUFFIX}", global.schema);
-    let mut bench = Bench::claim(global.database_url()?, &schema, sizes).await?;
+    let path = std::env::current_exe()
+        .map_err(|error| Failure::infrastructure(format!("bench cannot find its own binary: {error}")))?;
+    let program = Program { path, url: global.database_url()?.to_owned() };
+    let mut bench = Bench::claim(program, &schema, sizes(options)).await?;
     let progress = Progress::new("bench", "run");
     let on_step = |step: postfold_benches::Step| {
-        progress.at(Step::of(step.done.try_into().unwrap_or(u64::MAX), step.total.try_into().unwrap_or(u64::MAX)));
+        progress.at(Step::of(step.done, step.total));
     };
     let figures = tokio::select! {
         figures = bench.run(&rows, on_step) => Some(figures),
@@ -40,17 +44,38 @@ pub(crate) async fn bench(global: &Global, options: &args::Bench, shutdown: &Shu
     print(global, &figures?)
 }
 
+/// Does the part of one process, on word from the bench that started it.
+pub(crate) async fn worker(global: &Global, options: &args::BenchWorker) -> Result<Exit, Failure> {
+    let worker = Worker {
+        number: options.number,
+        callers: options.callers,
+        accounts: options.accounts,
+        window: Duration::from_millis(options.window_ms),
+    };
+    worker.run(global.database_url()?, &global.schema).await?;
+    Ok(Exit::Done)
+}
+
+fn sizes(options: &args::Bench) -> Sizes {
+    let sizes = match (options.quick, options.full) {
+        (true, _) => Sizes::quick(),
+        (_, true) => Sizes::full(),
+        _ => Sizes::default(),
+    };
+    Sizes { events: options.events.unwrap_or(sizes.events), ..sizes }
+}
+
 fn print(global: &Global, figures: &[Figure]) -> Result<Exit, Failure> {
     if global.json {
         output::json(figures)?;
         return Ok(Exit::Done);
     }
-    let columns = ["name", "#per second", "#limit", "#ratio", "#goal", "#spread", "#p50 ms", "#p99 ms"];
+    let columns = ["name", "#per second", "#limit", "#ratio", "#goal", "#spread", "#p50 ms", "#p99 ms", "more"];
     output::table(&columns, figures.iter().map(cells))?;
     Ok(Exit::Done)
 }
 
-fn cells(figure: &Figure) -> [String; 8] {
+fn cells(figure: &Figure) -> [String; 9] {
     let ratio = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
     let [least, greatest] = figure.spread;
     let spread = match figure.limit {
@@ -66,7 +91,19 @@ fn cells(figure: &Figure) -> [String; 8] {
         spread,
         milliseconds(figure.p50_us),
         milliseconds(figure.p99_us),
+        more(figure),
     ]
+}
+
+fn more(figure: &Figure) -> String {
+    let more = figure.more;
+    let share = more.slowest_share.map(|share| format!("slowest process {share:.2} of the mean"));
+    let size = more.size.map(|size| format!("of {}", count(size)));
+    let memory = more.memory_kib.map(|seen| {
+        let [begin, half, end] = seen.map(|kib| kib / 1_024);
+        format!("{begin}, {half}, {end} MiB at 10, 50, 100 %")
+    });
+    share.into_iter().chain(size).chain(memory).collect::<Vec<_>>().join("; ")
 }
 
 /// A rate without its fraction, thousands set apart.
@@ -84,7 +121,7 @@ impl From<BenchError> for Failure {
             BenchError::Ledger(error) => error.into(),
             BenchError::Url(_) | BenchError::Schema(_) => Self::usage(error.to_string()),
             BenchError::Refused(_) => Self::problem(error.to_string()),
-            BenchError::Database(_) => Self::infrastructure(error.to_string()),
+            BenchError::Process(_) | BenchError::Database(_) => Self::infrastructure(error.to_string()),
         }
     }
 }
