@@ -88,6 +88,25 @@ async fn the_same_id_sent_to_several_writers_at_once_is_done_once() {
 }
 
 #[tokio::test]
+async fn a_refusal_knows_of_what_another_process_was_told_is_done() {
+    let (first, name) = postgres().await;
+    wallets(&first, 2).await;
+    let second = open(&name).await;
+    let empty = |id: &str| Transfer::between(id, "wallet:0", "wallet:1", dec!(10));
+    second.transfer(empty("all")).await.unwrap();
+    // Both writers know the ledger by now; neither has lost a race since.
+    for round in 0..3 {
+        let back = Transfer::between(format!("back-{round}"), "wallet:1", "wallet:0", dec!(10));
+        first.transfer(back).await.unwrap();
+        second.transfer(empty(&format!("out-{round}"))).await.unwrap();
+        let account = format!("account-{round}");
+        first.open(Account::asset(&account, "EUR")).await.unwrap();
+        second.post(Entry::new(format!("e-{round}")).debit(&account, dec!(1)).credit("till", dec!(1))).await.unwrap();
+    }
+    assert_verifies(&first).await;
+}
+
+#[tokio::test]
 async fn a_rejected_entry_leaves_its_neighbours_posted() {
     let (ledger, _) = postgres().await;
     wallets(&ledger, 2).await;

@@ -147,8 +147,13 @@ impl Writer {
     /// Decides, sends, and decides ahead, until nothing waits and nothing is on its way.
     async fn work(&mut self, inbox: &mut Inbox) -> Result<(), Error> {
         while inbox.gather().await || !self.open.is_empty() {
-            self.take_turn(inbox).await?;
+            let fresh = self.take_turn(inbox).await?;
             self.decide(inbox, Loads::All).await?;
+            if !fresh && self.open.draft.events.is_empty() && !self.is_current().await? {
+                self.take_back(inbox, None);
+                self.behind = true;
+                continue;
+            }
             let mut flight = self.send();
             while let Some(under_way) = flight {
                 flight = self.fly(under_way, inbox).await?;
@@ -157,9 +162,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes sure that it is this writer's turn, and that it knows the log up to its head.
-    async fn take_turn(&mut self, inbox: &mut Inbox) -> Result<(), Error> {
+    /// Makes sure that it is this writer's turn; answers whether the log was read up to its head just now.
+    async fn take_turn(&mut self, inbox: &mut Inbox) -> Result<bool, Error> {
         let waited = self.turns.take().await;
+        let fresh = self.stale || waited || self.behind;
         if self.stale {
             self.state = State::new(self.store.head().await?);
             self.stale = false;
@@ -172,7 +178,19 @@ impl Writer {
         if waited {
             inbox.gather().await;
         }
-        Ok(())
+        Ok(fresh)
+    }
+
+    /// Whether nobody else has written. A batch that writes finds that out at its position; one that only
+    /// refuses has to ask, else a caller could be refused what another process was told is there.
+    async fn is_current(&mut self) -> Result<bool, Error> {
+        match self.store.head().await {
+            Ok(head) => Ok(head.position <= self.state.durable().position),
+            Err(error) => {
+                std::mem::take(&mut self.open).fail(&error);
+                Err(error)
+            }
+        }
     }
 
     /// Sends what is decided; a batch that writes nothing is answered, for all before it is durable.
