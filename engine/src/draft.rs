@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
+use crate::aggregate::{Context, Execution, Steps};
 use crate::clock::to_microseconds;
 use crate::command::{Action, Command, CommandBatch};
 use crate::decide::{self, Decision, NewEvent, Stop};
@@ -50,6 +51,7 @@ impl Draft {
             Action::Batch(batch) if batch.atomic => self.add_atomic(state, command, batch, stamp),
             Action::Batch(batch) => self.add_members(state, command, batch, stamp),
             Action::ExpireDue(_) => self.add_expiries(state, command, stamp),
+            Action::Execute(execution) => self.add_execution(state, command, execution, stamp),
             _ => self.add_single(state, command, stamp),
         };
         added.or_else(|stop| {
@@ -125,31 +127,83 @@ impl Draft {
         if let Some(receipt) = decide::check_id(state, command)? {
             return Ok(Outcome::Ok(receipt));
         }
-        self.events.reserve(batch.commands.len());
-        let mut outcomes = Vec::with_capacity(batch.commands.len());
-        for (index, member) in batch.commands.iter().enumerate() {
+        let receipt = self.add_all(state, command, &batch.commands, stamp)?;
+        self.close_batch(state, command, receipt, stamp)
+    }
+
+    /// The decision of an aggregate: its commands, then its events, all or nothing. The last event carries the
+    /// id; without any, the row that closes a batch.
+    fn add_execution(
+        &mut self,
+        state: &mut State,
+        command: &Command,
+        execution: &Execution,
+        stamp: Timestamp,
+    ) -> Result<Outcome, Stop> {
+        execution.0.forget();
+        command.check()?;
+        if let Some(receipt) = decide::check_id(state, command)? {
+            return Ok(Outcome::Ok(receipt));
+        }
+        let now = recorded_at(state, stamp);
+        let steps = execute(state, execution, now).map_err(|stop| decide::verified(state, command, stop))?;
+        let mut receipt = self.add_all(state, command, &steps.commands, stamp)?;
+        let Some(last) = steps.events.len().checked_sub(1) else {
+            return self.close_batch(state, command, receipt, stamp);
+        };
+        for (index, change) in steps.events.into_iter().enumerate() {
+            let id = command.id.clone().filter(|_| index == last);
+            Command::new(Action::Record(change.clone())).check()?;
+            let event = decide::record::record(state, &change)?;
+            let recorded_at = recorded_at(state, stamp);
+            let written = self.write(state, command, id, event, recorded_at)?;
+            receipt = Receipt { outcomes: receipt.outcomes, ..written };
+        }
+        Ok(Outcome::Ok(receipt))
+    }
+
+    /// Commands in order, all or nothing, each seeing those before it.
+    fn add_all(
+        &mut self,
+        state: &mut State,
+        command: &Command,
+        members: &[Command],
+        stamp: Timestamp,
+    ) -> Result<Receipt, Stop> {
+        self.events.reserve(members.len());
+        let mut outcomes = Vec::with_capacity(members.len());
+        for (index, member) in members.iter().enumerate() {
             let outcome = self.add(state, member, stamp)?;
             if !outcome.is_ok() {
                 return Err(decide::verified(state, command, batch_failed(index, outcome)));
             }
             outcomes.push(outcome);
         }
-        let mut receipt = batch_receipt(outcomes);
-        let wrote = receipt.position.is_some();
-        if !wrote {
+        Ok(batch_receipt(outcomes))
+    }
+
+    /// What is the batch's own needs a row of its own; the id, a place in the index of ids.
+    fn close_batch(
+        &mut self,
+        state: &mut State,
+        command: &Command,
+        receipt: Receipt,
+        stamp: Timestamp,
+    ) -> Result<Outcome, Stop> {
+        if receipt.position.is_none() {
             // What wrote nothing uses no id, but the id may have been used before.
             decide::verify_id(state, command)?;
+            return Ok(Outcome::Ok(receipt));
         }
         let has_own = command.id.is_some() || command.correlation.is_some() || command.at.is_some();
-        if wrote && (has_own || !command.meta.is_empty()) {
-            // What is the batch's own needs a row of its own; the id, a place in the index of ids.
-            let committed = BatchCommitted { commands: batch.commands.len() };
-            let event = NewEvent::new(kind::BATCH_COMMITTED, &committed, Payload::BatchCommitted(committed.clone()))?;
-            let recorded_at = recorded_at(state, stamp);
-            let written = self.write(state, command, command.id.clone(), event, recorded_at)?;
-            receipt = Receipt { outcomes: receipt.outcomes, balances: None, ..written };
+        if !has_own && command.meta.is_empty() {
+            return Ok(Outcome::Ok(receipt));
         }
-        Ok(Outcome::Ok(receipt))
+        let committed = BatchCommitted { commands: receipt.outcomes.as_ref().map_or(0, Vec::len) };
+        let event = NewEvent::new(kind::BATCH_COMMITTED, &committed, Payload::BatchCommitted(committed.clone()))?;
+        let recorded_at = recorded_at(state, stamp);
+        let written = self.write(state, command, command.id.clone(), event, recorded_at)?;
+        Ok(Outcome::Ok(Receipt { outcomes: receipt.outcomes, balances: None, ..written }))
     }
 
     fn write(
@@ -202,6 +256,35 @@ impl Draft {
     }
 }
 
+/// Takes an aggregate's decision on the state and the balances at the head.
+fn execute(state: &mut State, execution: &Execution, now: Timestamp) -> Result<Steps, Stop> {
+    let entity = execution.0.entity();
+    let folded = execution.0.state(state.aggregate(entity), state.version(entity)?)?;
+    state.load_aggregate(entity, Arc::clone(&folded));
+    let mut balances = Vec::new();
+    let mut missing = Vec::new();
+    for code in execution.0.accounts(&folded)? {
+        match state.accounts_of(&code) {
+            Ok(accounts) => balances.extend(accounts.iter().map(|account| account.balance(state.head.position))),
+            Err(need) => missing.push(need),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(missing.into());
+    }
+    let context = Context { entity: entity.to_owned(), id: execution.0.id().to_owned(), now, balances };
+    let steps = execution.0.decide(&folded, &context)?;
+    let whole = |member: &Command| matches!(member.action, Action::Batch(_) | Action::Execute(_));
+    match steps.commands.iter().position(whole) {
+        None => Ok(steps),
+        Some(index) => {
+            let name = steps.commands[index].name().to_owned();
+            let why = "a decision holds no batch, as it is one";
+            Err(Invalid::new(format!("commands[{index}]"), Some(name), why).into())
+        }
+    }
+}
+
 /// Recorded time never goes back along positions.
 fn recorded_at(state: &State, stamp: Timestamp) -> Timestamp {
     let stamp = to_microseconds(stamp);
@@ -232,7 +315,7 @@ fn place(
         stream,
         version,
         kind: new.kind,
-        schema: 1,
+        schema: new.schema,
         data: json(Ok(new.data))?,
         meta: json(text)?,
         effective_at: command.at.map_or(recorded_at, to_microseconds),

@@ -52,7 +52,8 @@ pub(crate) fn fold(state: &mut State, event: &Event, payload: &Payload) -> Resul
             state.set_entry(event.position, PostedEntry { legs: settled.legs.clone(), reversed: false });
         }
         Payload::HoldReleased(released) => hold_changed(state, event, payload, released.placed),
-        Payload::BalanceAsserted(_) | Payload::BatchCommitted(_) | Payload::EntityChanged => {}
+        Payload::EntityChanged => state.follow(event),
+        Payload::BalanceAsserted(_) | Payload::BatchCommitted(_) => {}
     }
     if let (Some(stream), Some(version)) = (&event.stream, event.version) {
         state.set_version(stream, version);

@@ -263,6 +263,10 @@ impl Ledger {
         self.log.balance(account, None).await
     }
 
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The read half: events, balances, verification.
     pub const fn log(&self) -> &Log {
         &self.log

@@ -11,6 +11,7 @@
 //! [`Outcome`] what is answered.
 
 pub mod account;
+pub mod aggregate;
 mod clock;
 pub mod command;
 mod decide;
@@ -33,6 +34,7 @@ mod verify;
 mod writer;
 
 pub use account::{AccountType, Limits, Side};
+pub use aggregate::{Aggregate, ExecuteError};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use command::{Account, Batch, Change, Command, Currency, Data, Entry, Transfer};
 pub use error::Error;

@@ -16,6 +16,8 @@ pub struct Settings {
     pub cached_ids: usize,
     /// Versions of entities kept in memory between batches. Default 100,000.
     pub cached_streams: usize,
+    /// States of aggregates kept in memory between batches. Default 10,000.
+    pub cached_aggregates: usize,
     /// Events read at a time while catching up. Default 1,000.
     pub page_events: usize,
     /// A writer that is further behind than this drops what it knows and reads what it needs. Default 20,000.
@@ -24,6 +26,8 @@ pub struct Settings {
     pub lease_hold: Duration,
     /// How often a batch is decided again because other writers were faster. Default 1,000.
     pub attempts_max: usize,
+    /// How often the state of an aggregate is read because it changed while it was read. Default 100.
+    pub fold_attempts_max: usize,
     /// How long to ask the log for the outcome of a commit whose connection was lost. Default 30 s.
     pub resolve_timeout: Duration,
     /// How long to wait between two such questions. Default 50 ms.
@@ -38,10 +42,12 @@ impl Default for Settings {
             cached_accounts: 100_000,
             cached_ids: 20_000,
             cached_streams: 100_000,
+            cached_aggregates: 10_000,
             page_events: 1_000,
             catch_up_events_max: 20_000,
             lease_hold: Duration::from_millis(10),
             attempts_max: 1_000,
+            fold_attempts_max: 100,
             resolve_timeout: Duration::from_secs(30),
             resolve_interval: Duration::from_millis(50),
         }

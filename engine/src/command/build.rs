@@ -249,7 +249,13 @@ pub struct Change(Record);
 impl Change {
     /// What happened to which entity (`type/id`), and its content.
     pub fn new(entity: impl Into<String>, kind: impl Into<String>, data: Data) -> Self {
-        Self(Record { entity: entity.into(), kind: kind.into(), data, expected_version: None })
+        Self(Record { entity: entity.into(), kind: kind.into(), data, schema: 1, expected_version: None })
+    }
+
+    /// Says which version of the shape of this kind's data it has, from 1. Default 1.
+    pub const fn schema(mut self, schema: i16) -> Self {
+        self.0.schema = schema;
+        self
     }
 
     /// Relies on the number of the entity's changes so far; 0 = it must be new.

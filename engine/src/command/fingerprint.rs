@@ -141,6 +141,10 @@ impl Print {
                     self.command(member);
                 }
             }
+            Action::Execute(execution) => {
+                self.text("entity", execution.0.entity());
+                self.json("command", execution.0.json());
+            }
             Action::Unreadable(invalid) => self.text("unreadable", &invalid.message),
         }
     }
@@ -180,10 +184,12 @@ impl Print {
     fn record(&mut self, record: &Record) {
         self.text("entity", &record.entity);
         self.text("kind", &record.kind);
-        let data = Json::parse(record.data.as_str()).map(|data| data.canonical());
-        self.text("data", data.as_deref().unwrap_or(record.data.as_str()));
+        self.json("data", record.data.as_str());
         if let Some(version) = record.expected_version {
             self.number("expected_version", version);
+        }
+        if record.schema != 1 {
+            self.number("schema", record.schema.into());
         }
     }
 
@@ -191,6 +197,11 @@ impl Print {
         self.amount("floor", limits.floor);
         self.amount("ceiling", limits.ceiling);
         self.amount("daily_out", limits.daily_out);
+    }
+
+    fn json(&mut self, tag: &str, value: &str) {
+        let canonical = Json::parse(value).map(|json| json.canonical());
+        self.text(tag, canonical.as_deref().unwrap_or(value));
     }
 
     fn text(&mut self, tag: &str, value: &str) {

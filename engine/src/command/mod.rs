@@ -22,6 +22,7 @@ pub use fingerprint::Fingerprint;
 pub(crate) use read::time as parse_time;
 
 use crate::account::{AccountType, Limits, Side};
+use crate::aggregate::Execution;
 use crate::event::SideAmount;
 use crate::outcome::Invalid;
 
@@ -107,6 +108,8 @@ pub enum Action {
     Record(Record),
     /// `batch`
     Batch(CommandBatch),
+    /// A command of an aggregate; not in the contract's JSON.
+    Execute(Execution),
     /// A member of a batch that could not be read; it answers this, and its neighbours go on.
     Unreadable(Invalid),
 }
@@ -352,6 +355,8 @@ pub struct Record {
     pub kind: String,
     /// The content: a JSON object.
     pub data: Data,
+    /// Version of the shape of `data` for this kind, from 1; in JSON always 1.
+    pub schema: i16,
     /// The number of the entity's changes so far, if the caller relies on it; 0 = must be new.
     pub expected_version: Option<i64>,
 }
@@ -479,6 +484,7 @@ impl Command {
             Action::ReopenPeriod(_) => "reopen_period",
             Action::Record(_) => "record",
             Action::Batch(_) => "batch",
+            Action::Execute(_) => "execute",
             Action::Unreadable(_) => "unreadable",
         }
     }

@@ -192,6 +192,7 @@ fn record(fields: &mut Fields) -> Result<Action, Invalid> {
         entity: fields.text("entity")?,
         kind: fields.text("kind")?,
         data: fields.data("data")?,
+        schema: 1,
         expected_version: fields.count("expected_version")?,
     }))
 }

@@ -71,6 +71,7 @@ pub(super) fn check(command: &Command) -> Checked {
         Action::ReopenPeriod(reopen) => within("reason", &reopen.reason, 0, MAX_TEXT_CHARS),
         Action::Record(change) => record(change),
         Action::Batch(members) => batch(command, members),
+        Action::Execute(execution) => entity(execution.0.entity()),
         Action::ExpireDue(_) | Action::ClosePeriod(_) | Action::Unreadable(_) => Ok(()),
     }
 }
@@ -186,12 +187,20 @@ fn above_zero(field: &str, amount: Decimal) -> Checked {
     Err(Invalid::new(field, Some(amount.to_string()), "an amount is above zero"))
 }
 
-fn record(record: &Record) -> Checked {
-    name("entity", &record.entity)?;
-    if !record.entity.split_once('/').is_some_and(|(kind, id)| !kind.is_empty() && !id.is_empty()) {
-        return Err(Invalid::new("entity", Some(record.entity.clone()), "an entity is named type/id, such as user/42"));
+fn entity(entity: &str) -> Checked {
+    name("entity", entity)?;
+    match entity.split_once('/') {
+        Some((kind, id)) if !kind.is_empty() && !id.is_empty() => Ok(()),
+        _ => Err(Invalid::new("entity", Some(entity.to_owned()), "an entity is named type/id, such as user/42")),
     }
+}
+
+fn record(record: &Record) -> Checked {
+    entity(&record.entity)?;
     name("kind", &record.kind)?;
+    if record.schema < 1 {
+        return Err(Invalid::new("schema", Some(record.schema.to_string()), "schemas are counted from 1"));
+    }
     if record.data.as_str().len() > MAX_DATA_BYTES {
         let size = record.data.as_str().len().to_string();
         return Err(Invalid::new("data", Some(size), format!("data has at most {MAX_DATA_BYTES} bytes")));
@@ -209,7 +218,8 @@ fn batch(command: &Command, batch: &CommandBatch) -> Checked {
         let count = batch.commands.len().to_string();
         return Err(Invalid::new("commands", Some(count), format!("a batch has 1 to {MAX_BATCH} commands")));
     }
-    if let Some(index) = batch.commands.iter().position(|member| matches!(member.action, Action::Batch(_))) {
+    let whole = |member: &Command| matches!(member.action, Action::Batch(_) | Action::Execute(_));
+    if let Some(index) = batch.commands.iter().position(whole) {
         return Err(Invalid::new(format!("commands[{index}].do"), Some("batch".to_owned()), "a batch holds no batch"));
     }
     if batch.atomic {

@@ -102,7 +102,7 @@ fn to_json(command: &Command) -> Json {
             object.put("commands", Json::Array(batch.commands.iter().map(to_json).collect()));
             object.put("atomic", Json::Bool(batch.atomic));
         }
-        Action::Unreadable(_) => {}
+        Action::Execute(_) | Action::Unreadable(_) => {}
     }
     object.time("at", command.at);
     object.optional("correlation", command.correlation.as_deref());

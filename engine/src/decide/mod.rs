@@ -10,7 +10,7 @@ mod hold;
 mod legs;
 mod limits;
 mod period;
-mod record;
+pub(crate) mod record;
 mod status;
 
 use jiff::Timestamp;
@@ -50,6 +50,7 @@ impl Asked<'_> {
 pub(crate) struct NewEvent {
     pub(crate) stream: Option<(String, i64)>,
     pub(crate) kind: String,
+    pub(crate) schema: i16,
     pub(crate) data: String,
     pub(crate) payload: Payload,
 }
@@ -88,9 +89,11 @@ pub(crate) fn decide(state: &State, command: &Command, recorded_at: Timestamp) -
         Action::AssertBalance(assert) => status::assert_balance(state, assert),
         Action::ClosePeriod(close) => period::close(state, close),
         Action::ReopenPeriod(reopen) => period::reopen(state, reopen),
-        Action::Record(change) => record::record(state, change),
+        Action::Record(change) => record::record(state, change).map(Decision::Write),
         Action::Unreadable(invalid) => Err(invalid.clone().into()),
-        Action::Batch(_) => Err(Invalid::new("do", Some("batch".to_owned()), "a batch holds no batch").into()),
+        Action::Batch(_) | Action::Execute(_) => {
+            Err(Invalid::new("do", Some(command.name().to_owned()), "a batch holds no batch").into())
+        }
     };
     decided.map_err(|stop| verified(state, command, stop))
 }
@@ -133,6 +136,7 @@ pub(crate) fn needs(state: &State, command: &Command, into: &mut Vec<Need>) {
         Action::Void(void) => into.push(Need::Id(void.hold.clone())),
         Action::Reverse(reverse) => into.extend([Need::Id(reverse.entry.clone()), Need::Period]),
         Action::Record(change) => into.push(Need::Stream(change.entity.clone())),
+        Action::Execute(execution) => into.push(Need::Stream(execution.0.entity().to_owned())),
         Action::RegisterCurrency(currency) => into.push(Need::Currency(currency.code.clone())),
         Action::Batch(batch) => batch.commands.iter().for_each(|member| needs(state, member, into)),
         Action::ClosePeriod(_) | Action::ReopenPeriod(_) => into.push(Need::Period),
@@ -192,7 +196,13 @@ impl NewEvent {
     pub(crate) fn new<T: serde::Serialize>(kind: &str, data: &T, payload: Payload) -> Result<Self, Stop> {
         // The payloads are plain structs; this error cannot come up, and is no reason to panic.
         let data = serde_json::to_string(data).map_err(|error| Invalid::new("", None, error.to_string()))?;
-        Ok(Self { stream: None, kind: kind.to_owned(), data, payload })
+        Ok(Self { stream: None, kind: kind.to_owned(), schema: 1, data, payload })
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
 }
 

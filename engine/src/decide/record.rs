@@ -6,7 +6,7 @@ use crate::event::Payload;
 use crate::outcome::Conflict;
 use crate::state::State;
 
-pub(super) fn record(state: &State, change: &Record) -> Result<super::Decision, Stop> {
+pub(crate) fn record(state: &State, change: &Record) -> Result<NewEvent, Stop> {
     let found = state.version(&change.entity)?;
     if let Some(expected) = change.expected_version
         && expected != found
@@ -14,10 +14,11 @@ pub(super) fn record(state: &State, change: &Record) -> Result<super::Decision, 
         let message = format!("{} has {found} changes, not {expected}", change.entity);
         return Err(Conflict { entity: change.entity.clone(), expected, found, message }.into());
     }
-    Ok(super::Decision::Write(NewEvent {
+    Ok(NewEvent {
         stream: Some((change.entity.clone(), found + 1)),
         kind: change.kind.clone(),
+        schema: change.schema,
         data: change.data.as_str().to_owned(),
         payload: Payload::EntityChanged,
-    }))
+    })
 }

@@ -123,6 +123,18 @@ pub enum PayloadError {
         /// Its schema.
         schema: i16,
     },
+    /// An older event could not be turned into the shape of today.
+    #[error("event {position} ({kind}) could not be read from schema {schema} to the next: {why}")]
+    Upcast {
+        /// Where it stands.
+        position: Position,
+        /// Its kind.
+        kind: String,
+        /// The schema from which the step failed.
+        schema: i16,
+        /// What is wrong with the data.
+        why: String,
+    },
     /// The data has another shape than the kind promises.
     #[error("event {position} ({kind}) is malformed: {source}")]
     Malformed {

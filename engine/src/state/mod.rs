@@ -18,8 +18,9 @@ pub(crate) use account::{Account, AccountId, Facts, MinorLimits, Outflow, Totals
 pub(crate) use hold::{Hold, HoldEnd};
 use tracked::Tracked;
 
+use crate::aggregate::Cached;
 use crate::command::Fingerprint;
-use crate::event::PostedLeg;
+use crate::event::{Event, PostedLeg};
 use crate::hash::Hash;
 use crate::money::{self, Minor};
 use crate::outcome::Receipt;
@@ -121,6 +122,7 @@ pub(crate) struct CacheBounds {
     pub(crate) accounts: usize,
     pub(crate) ids: usize,
     pub(crate) streams: usize,
+    pub(crate) aggregates: usize,
 }
 
 pub(crate) struct State {
@@ -138,6 +140,8 @@ pub(crate) struct State {
     entries: Tracked<Position, PostedEntry>,
     period: Tracked<(), PeriodMark>,
     as_of: Tracked<(AccountId, Timestamp), Minor>,
+    /// States of entities; `None` where an event could not be followed.
+    aggregates: Tracked<Arc<str>, Option<Cached>>,
 }
 
 /// Up to which date the books are closed, and how often the mark was moved.
@@ -150,7 +154,7 @@ pub(crate) struct PeriodMark {
 /// A place in the undo logs of a [`State`].
 pub(crate) struct Mark {
     head: Head,
-    undo: [usize; 11],
+    undo: [usize; 12],
 }
 
 impl Mark {
@@ -175,6 +179,7 @@ impl State {
             entries: Tracked::new(),
             period: Tracked::new(),
             as_of: Tracked::new(),
+            aggregates: Tracked::new(),
         }
     }
 
@@ -240,6 +245,11 @@ impl State {
         self.as_of.get(&(account, time)).copied().ok_or(Need::AsOf(account, time))
     }
 
+    /// The state of an entity, if it is here.
+    pub(crate) fn aggregate(&self, entity: &str) -> Option<Cached> {
+        self.aggregates.get(entity).cloned().flatten()
+    }
+
     /// Whether what a command needs is not here.
     pub(crate) fn lacks(&self, need: &Need) -> bool {
         match need {
@@ -278,6 +288,15 @@ impl State {
 
     pub(crate) fn set_version(&mut self, stream: &str, version: i64) {
         self.streams.set(stream.into(), version);
+    }
+
+    /// Folds a change into the state of its entity, if that is here.
+    pub(crate) fn follow(&mut self, event: &Event) {
+        if let Some(entity) = event.stream.as_deref()
+            && let Some(known) = self.aggregate(entity)
+        {
+            self.aggregates.set(entity.into(), known.follow(event));
+        }
     }
 
     /// Remembers what was written under an id, and what `open_account` and `register_currency` wrote.
@@ -345,6 +364,10 @@ impl State {
         self.streams.load(stream.into(), version);
     }
 
+    pub(crate) fn load_aggregate(&mut self, entity: &str, state: Cached) {
+        self.aggregates.load(entity.into(), Some(state));
+    }
+
     pub(crate) fn load_record(&mut self, record: Record) {
         self.records.load(record.position, Arc::new(record));
     }
@@ -386,12 +409,14 @@ impl State {
             self.entries.mark(),
             self.period.mark(),
             self.as_of.mark(),
+            self.aggregates.mark(),
         ];
         Mark { head: self.head, undo }
     }
 
     pub(crate) fn rollback(&mut self, mark: &Mark) {
-        let [codes, accounts, currencies, ids, streams, records, holds, due, entries, period, as_of] = mark.undo;
+        let [codes, accounts, currencies, ids, streams, records, holds, due, entries, period, as_of, aggregates] =
+            mark.undo;
         self.head = mark.head;
         self.codes.rollback(codes);
         self.accounts.rollback(accounts);
@@ -404,6 +429,7 @@ impl State {
         self.entries.rollback(entries);
         self.period.rollback(period);
         self.as_of.rollback(as_of);
+        self.aggregates.rollback(aggregates);
     }
 
     /// The head of the log as it is known: what is on its way is behind it.
@@ -413,12 +439,13 @@ impl State {
 
     /// Takes back all that is not durable.
     pub(crate) fn take_back(&mut self) {
-        self.rollback(&Mark { head: self.durable, undo: [0; 11] });
+        self.rollback(&Mark { head: self.durable, undo: [0; 12] });
     }
 
     /// Makes what was done up to the mark final, and brings the caches back to their bounds.
     pub(crate) fn settle(&mut self, mark: &Mark, bounds: CacheBounds) {
-        let [codes, accounts, currencies, ids, streams, records, holds, due, entries, period, as_of] = mark.undo;
+        let [codes, accounts, currencies, ids, streams, records, holds, due, entries, period, as_of, aggregates] =
+            mark.undo;
         self.durable = mark.head;
         self.codes.settle(codes, bounds.accounts);
         self.accounts.settle(accounts, bounds.accounts);
@@ -429,6 +456,7 @@ impl State {
         self.holds.settle(holds, bounds.ids);
         self.entries.settle(entries, bounds.ids);
         self.period.settle(period, 1);
+        self.aggregates.settle(aggregates, bounds.aggregates);
         // Answers to questions that are seldom asked twice: they would only cost to keep true.
         self.due.settle(due, 0);
         self.as_of.settle(as_of, 0);

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use tokio::sync::watch;
 
-use super::{AppendError, Loaded, PostingKey, PostingRow, Store, StoredAccount, StreamKey};
+use super::{AppendError, Loaded, PgConnection, PostingKey, PostingRow, Store, StoredAccount, StreamKey};
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::event::{DailyOut, Event, Payload, PostedLeg, kind};
@@ -106,6 +106,18 @@ impl Store for MemoryStore {
         let log = self.log();
         let start = usize::try_from(after.get()).unwrap_or(usize::MAX);
         Ok(log.events.iter().skip(start).take(limit).cloned().collect())
+    }
+
+    async fn stream(
+        &self,
+        _within: Option<&mut PgConnection>,
+        stream: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>, Error> {
+        let log = self.log();
+        let event = |version| log.streams.get(&(stream.to_owned(), version)).and_then(|index| log.events.get(*index));
+        Ok((after + 1..).map_while(event).take(limit).cloned().collect())
     }
 
     async fn postings(&self, after: PostingKey, from: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {

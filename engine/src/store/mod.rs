@@ -55,6 +55,16 @@ pub(crate) trait Store: Send + Sync {
     /// that there are no more.
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error>;
 
+    /// Up to `limit` events of a stream behind a version, in order; fewer where they are large. Only an empty page
+    /// says that there are no more. Read on a connection of the host's where one is given.
+    async fn stream(
+        &self,
+        within: Option<&mut PgConnection>,
+        stream: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>, Error>;
+
     /// Up to `limit` postings behind `after`, in the order of the key (account, position, leg), of those
     /// that stand behind the position `from`. Only an empty page says that there are no more.
     async fn postings(&self, after: PostingKey, from: Position, limit: usize) -> Result<Vec<PostingRow>, Error>;

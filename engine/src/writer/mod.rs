@@ -361,5 +361,10 @@ impl Writer {
 }
 
 fn bounds(settings: &Settings) -> CacheBounds {
-    CacheBounds { accounts: settings.cached_accounts, ids: settings.cached_ids, streams: settings.cached_streams }
+    CacheBounds {
+        accounts: settings.cached_accounts,
+        ids: settings.cached_ids,
+        streams: settings.cached_streams,
+        aggregates: settings.cached_aggregates,
+    }
 }

@@ -19,7 +19,7 @@ use crate::query::Balance;
 use crate::settings::Settings;
 use crate::state::{Head, Need};
 use crate::store::memory::MemoryStore;
-use crate::store::{AppendError, Loaded, PostingKey, PostingRow, Store, StoredAccount, StreamKey};
+use crate::store::{AppendError, Loaded, PgConnection, PostingKey, PostingRow, Store, StoredAccount, StreamKey};
 
 /// What becomes of one append.
 #[derive(Clone, Copy)]
@@ -82,6 +82,16 @@ impl Store for Faulty {
                 Err(Self::lost())
             }
         }
+    }
+
+    async fn stream(
+        &self,
+        within: Option<&mut PgConnection>,
+        stream: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>, Error> {
+        self.inner.stream(within, stream, after, limit).await
     }
 
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error> {

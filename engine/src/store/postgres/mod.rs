@@ -66,6 +66,7 @@ pub(crate) struct PostgresStore {
 struct Sql {
     head: String,
     page: String,
+    stream: String,
     postings: String,
     accounts: String,
     streams: String,
@@ -97,6 +98,7 @@ impl Sql {
                  order by position desc limit 1",
             ),
             page: fill(include_str!("page.sql")),
+            stream: fill(include_str!("stream.sql")),
             postings: fill(
                 "select account_id, position, leg, posted, pending, debits_posted, credits_posted, debits_pending, \
                  credits_pending from {schema}.posting \
@@ -163,6 +165,23 @@ impl Store for PostgresStore {
 
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error> {
         self.page_on(&self.pool, after, limit).await
+    }
+
+    async fn stream(
+        &self,
+        within: Option<&mut PgConnection>,
+        stream: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>, Error> {
+        let query = sqlx::query(AssertSqlSafe(self.sql.stream.as_str()));
+        let query = query.bind(self.ledger_id).bind(stream).bind(after).bind(count(limit));
+        let query = query.bind(count(self.settings.page_bytes_max));
+        let rows = match within {
+            Some(connection) => query.fetch_all(connection).await,
+            None => query.fetch_all(&self.pool).await,
+        };
+        rows.map_err(failed)?.iter().map(event).collect()
     }
 
     async fn postings(&self, after: PostingKey, from: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
