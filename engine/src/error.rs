@@ -1,7 +1,7 @@
 //! What can go wrong besides a refusal: the network, the database, the set-up.
 
 use crate::event::PayloadError;
-use crate::outcome::Refusal;
+use crate::outcome::{Invalid, Refusal};
 use crate::position::Position;
 
 /// Why a call has no answer.
@@ -74,12 +74,43 @@ pub enum Error {
         what: String,
     },
     /// There is no account of this code (in this currency).
-    #[error("there is no account {account}{}", currency.as_ref().map(|currency| format!(" in {currency}")).unwrap_or_default())]
+    #[error(
+        "there is no account {account}{} as of position {position}",
+        currency.as_ref().map(|currency| format!(" in {currency}")).unwrap_or_default()
+    )]
     UnknownAccount {
         /// The code.
         account: String,
         /// The currency asked for.
         currency: Option<String>,
+        /// Up to where the log was looked at.
+        position: Position,
+    },
+    /// A query that cannot be answered as it was asked: a position behind the head, a cursor of another
+    /// statement.
+    #[error("{0}")]
+    Query(Invalid),
+    /// There is no entry or hold under this id.
+    #[error("there is no entry under the id {id:?}")]
+    EntryNotFound {
+        /// The id.
+        id: String,
+    },
+    /// The id is of something that is no entry.
+    #[error("{id:?} is the id of a {kind} event at position {position}, which is no entry")]
+    NotAnEntry {
+        /// The id.
+        id: String,
+        /// What it was used for.
+        kind: String,
+        /// Where.
+        position: Position,
+    },
+    /// A sum over many accounts that has more digits than a decimal holds.
+    #[error("the sum of the accounts in {currency} has more digits than an amount can have")]
+    SumTooLarge {
+        /// The currency.
+        currency: String,
     },
     /// The code is open in several currencies and none was named.
     #[error("{account} is open in several currencies: say which of {currencies:?}")]

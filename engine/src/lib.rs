@@ -46,7 +46,10 @@ pub use log::Log;
 pub use observe::describe_metrics;
 pub use outcome::{Conflict, Invalid, Outcome, Receipt, Refusal, Rejection, Rule};
 pub use position::Position;
-pub use query::Balance;
+pub use query::{
+    AsOf, Balance, Counts, EntryKind, EntryView, EventFilter, HoldFilter, HoldState, HoldView, Statement,
+    StatementLine, StatementQuery, Summary,
+};
 pub use settings::Settings;
 pub use state::Head;
 pub use store::postgres::{

@@ -10,16 +10,15 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::hash::Hash;
 use crate::position::Position;
-use crate::query::Balance;
 use crate::state::Head;
 use crate::store::postgres::{Connection, PostgresSettings, PostgresStore};
 use crate::store::{self, Store};
 
 /// Events read at a time by [`Log::events`]; also what it buffers.
-const PAGE_EVENTS: usize = 1_000;
+pub(crate) const PAGE_EVENTS: usize = 1_000;
 
 /// How long [`Log::follow`] waits for a notification before it looks by itself.
-const POLL: Duration = Duration::from_secs(1);
+pub(crate) const POLL: Duration = Duration::from_secs(1);
 
 /// The read half of a ledger. Cheap to clone.
 #[derive(Clone)]
@@ -134,38 +133,5 @@ impl Log {
     /// None today; a store may have some.
     pub async fn changed(&self, after: Position, timeout: Duration) -> Result<(), Error> {
         self.store.changed(after, timeout).await
-    }
-
-    /// The balance of one account, as of the head.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UnknownAccount`]; [`Error::SeveralCurrencies`] when no currency is named and the code is
-    /// open in several; otherwise when the database is not available.
-    pub async fn balance(&self, account: &str, currency: Option<&str>) -> Result<Balance, Error> {
-        let at = self.head().await?.position;
-        let mut found = self.store.balances_of(account, at).await?;
-        found.retain(|balance| currency.is_none_or(|currency| &*balance.currency == currency));
-        match (found.pop(), found.is_empty()) {
-            (Some(balance), true) => Ok(balance),
-            (Some(last), false) => Err(Error::SeveralCurrencies {
-                account: account.to_owned(),
-                currencies: found.iter().chain([&last]).map(|balance| balance.currency.to_string()).collect(),
-            }),
-            (None, _) => {
-                Err(Error::UnknownAccount { account: account.to_owned(), currency: currency.map(str::to_owned) })
-            }
-        }
-    }
-
-    /// The balances of all accounts whose code begins with `prefix` (empty: all), as of one position, in
-    /// order of code and currency.
-    ///
-    /// # Errors
-    ///
-    /// When the database is not available.
-    pub async fn balances(&self, prefix: &str) -> Result<Vec<Balance>, Error> {
-        let at = self.head().await?.position;
-        self.store.balances(prefix, at).await
     }
 }

@@ -1,33 +1,22 @@
-//! Answers from the log itself.
+//! Answers from the log itself, strongly consistent.
+//!
+//! Every query is exact while others write: it finds the position that it is as of first, and all its
+//! look-ups go up to that position; rows are only ever added.
 
-use std::sync::Arc;
+mod as_of;
+mod balances;
+mod cursor;
+mod entry;
+mod events;
+mod holds;
+mod matching;
+mod statement;
+mod summary;
 
-use rust_decimal::Decimal;
-use serde::Serialize;
-
-use crate::account::{AccountType, Side};
-use crate::position::Position;
-
-/// What an account holds, on its normal side, at its currency's scale.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Balance {
-    /// The account's code.
-    pub account: Arc<str>,
-    /// Its currency.
-    pub currency: Arc<str>,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub account_type: AccountType,
-    /// The side on which it grows.
-    pub normal: Side,
-    /// What is posted.
-    pub posted: Decimal,
-    /// What holds will bring.
-    pub pending_in: Decimal,
-    /// What holds reserve.
-    pub pending_out: Decimal,
-    /// What may still leave: posted less `pending_out`.
-    pub available: Decimal,
-    /// The position of the log that this is as of.
-    pub position: Position,
-}
+pub use as_of::AsOf;
+pub use balances::Balance;
+pub use entry::{EntryKind, EntryView, HoldState, HoldView};
+pub use events::EventFilter;
+pub use holds::HoldFilter;
+pub use statement::{Statement, StatementLine, StatementQuery};
+pub use summary::{Counts, Summary};

@@ -84,6 +84,11 @@ impl Account {
         Ok(Self { facts: Arc::new(facts), status, totals: Totals::default(), out: None })
     }
 
+    /// An account of which nothing is known but what was opened.
+    pub(crate) fn bare(facts: Arc<Facts>) -> Self {
+        Self { facts, status: Status::default(), totals: Totals::default(), out: None }
+    }
+
     /// Takes over what an event of the account says, whole.
     pub(crate) fn changed(&mut self, version: i64, status: &AccountStatus) -> Result<(), AmountError> {
         let limits = MinorLimits::new(&status.limits, self.facts.scale)?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod memory;
 pub(crate) mod postgres;
+mod queries;
 
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 pub(crate) use sqlx::postgres::PgConnection;
+
+pub(crate) use queries::{AccountPage, Codes, Matching, Move, MoveKey, Moves, Queries, Range, Sums, View};
 
 use crate::command::Command;
 use crate::draft::Draft;
@@ -19,7 +22,6 @@ use crate::hash::Hash;
 use crate::money;
 use crate::outcome::Outcome;
 use crate::position::Position;
-use crate::query::Balance;
 use crate::state::{Account, AccountId, Facts, Head, Hold, Need, PeriodMark, PostedEntry, Record, State, Totals};
 
 /// What a ledger needs of the place where its log is kept.
@@ -75,17 +77,8 @@ pub(crate) trait Store: Send + Sync {
     /// Up to `limit` places of streams behind `after`, in order of stream and version.
     async fn streams(&self, after: &StreamKey, limit: usize) -> Result<Vec<StreamKey>, Error>;
 
-    /// The balances of all accounts whose code begins with `prefix`, as of a position.
-    async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error>;
-
-    /// The balances of the accounts of one code, as of a position, in order of currency.
-    async fn balances_of(&self, code: &str, at: Position) -> Result<Vec<Balance>, Error> {
-        let loaded = self.load(&[Need::Code(code.to_owned())], at).await?;
-        let accounts = loaded.codes.into_iter().flat_map(|(_, accounts)| accounts);
-        let mut balances: Vec<Balance> = accounts.map(|account| account.balance(at)).collect();
-        balances.sort_by(|left, right| left.currency.cmp(&right.currency));
-        Ok(balances)
-    }
+    /// The look-ups behind the queries.
+    fn queries(&self) -> &dyn Queries;
 
     /// Waits until no other writer holds the ledger's lease, and takes it; lost with the writer's connection.
     ///

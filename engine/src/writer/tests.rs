@@ -13,13 +13,15 @@ use crate::command::{Account, Command, Entry};
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::event::Event;
+use crate::log::Log;
 use crate::outcome::Outcome;
 use crate::position::Position;
-use crate::query::Balance;
 use crate::settings::Settings;
 use crate::state::{Head, Need};
 use crate::store::memory::MemoryStore;
-use crate::store::{AppendError, Loaded, PgConnection, PostingKey, PostingRow, Store, StoredAccount, StreamKey};
+use crate::store::{
+    AppendError, Loaded, PgConnection, PostingKey, PostingRow, Queries, Store, StoredAccount, StreamKey,
+};
 
 /// What becomes of one append.
 #[derive(Clone, Copy)]
@@ -110,8 +112,8 @@ impl Store for Faulty {
         self.inner.streams(after, limit).await
     }
 
-    async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error> {
-        self.inner.balances(prefix, at).await
+    fn queries(&self) -> &dyn Queries {
+        self.inner.queries()
     }
 
     async fn announce(&self, head: Position) {
@@ -237,6 +239,6 @@ async fn batches_decided_ahead_are_appended_in_order_and_without_a_gap() {
     let entries = (0..600).map(|number| entry(&number.to_string()));
     let answers = send_in_batches(&store, [open("a"), open("b")].into_iter().chain(entries).collect(), 150).await;
     assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), (1..=602).map(Some).collect::<Vec<_>>());
-    let balance = &store.balances("a", Position::new(602)).await.unwrap()[0];
+    let balance = Log::new(Arc::clone(&store) as Arc<dyn Store>).balance("a", None).await.unwrap();
     assert_eq!(balance.posted, dec!(600));
 }

@@ -15,7 +15,6 @@ use crate::event::{AccountOpened, AccountStatus, DailyOut, Event, Payload, Poste
 use crate::fold;
 use crate::money;
 use crate::position::Position;
-use crate::query::Balance;
 use crate::state::{
     Account, AccountId, Hold, Need, Outflow, PERIOD_STREAM, PeriodMark, PostedEntry, Totals, reversal_stream,
 };
@@ -142,14 +141,8 @@ fn account(row: &PgRow) -> Result<Account, Error> {
     Ok(account)
 }
 
-pub(super) fn balance(row: &PgRow, at: Position) -> Result<Balance, Error> {
-    let (mut account, scale) = plain_account(row)?;
-    account.totals = totals(row, scale)?;
-    Ok(account.balance(at))
-}
-
 /// An account as its row has it, and its scale.
-fn plain_account(row: &PgRow) -> Result<(Account, u8), Error> {
+pub(super) fn plain_account(row: &PgRow) -> Result<(Account, u8), Error> {
     let id = position(row, "account_id")?;
     let text = |column: &str| row.try_get::<String, _>(column).map_err(failed);
     let damaged = |what: &str| Error::Damaged { position: id, what: what.to_owned() };
@@ -175,7 +168,7 @@ pub(super) fn stored_account(row: &PgRow) -> Result<StoredAccount, Error> {
     Ok(StoredAccount { totals: totals(row, scale).unwrap_or_default(), facts: Arc::unwrap_or_clone(account.facts) })
 }
 
-fn totals(row: &PgRow, scale: u8) -> Result<Totals, Error> {
+pub(super) fn totals(row: &PgRow, scale: u8) -> Result<Totals, Error> {
     let total = |column: &str| -> Result<money::Minor, Error> {
         let decimal: Decimal = row.try_get(column).map_err(failed)?;
         let what = format!("the total {column} = {decimal} does not fit its currency");

@@ -20,6 +20,7 @@ mod load;
 mod notify;
 mod numeric;
 mod post_in;
+mod queries;
 mod setup;
 
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub use examine::{Examination, SchemaFacts, SchemaTrouble, examine, reach};
 use setup::Schema;
 pub use setup::init;
 
-use super::{AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Store, StoredAccount, StreamKey};
+use super::{AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Queries, Store, StoredAccount, StreamKey};
 use crate::command::Command;
 use crate::draft::Draft;
 use crate::error::Error;
@@ -44,11 +45,11 @@ use crate::event::Event;
 use crate::hash::Hash;
 use crate::outcome::Outcome;
 use crate::position::Position;
-use crate::query::Balance;
 use crate::state::{AccountId, Head, Need};
 use lease::LeaseSql;
 use notify::Notify;
 use numeric::Numeric;
+use queries::QuerySql;
 
 /// A ledger's log in PostgreSQL.
 pub(crate) struct PostgresStore {
@@ -70,7 +71,7 @@ struct Sql {
     postings: String,
     accounts: String,
     streams: String,
-    balances: String,
+    queries: QuerySql,
     load_accounts: String,
     load_events: String,
     load_due: String,
@@ -111,7 +112,7 @@ impl Sql {
                  where ledger_id = $1 and stream is not null and (stream, version) > ($2, $3) \
                  order by stream, version limit $4",
             ),
-            balances: fill(include_str!("balances.sql")),
+            queries: QuerySql::new(fill),
             load_accounts: fill(include_str!("load_accounts.sql")),
             load_events: fill(include_str!("load_events.sql")),
             load_due: fill(include_str!("load_due.sql")),
@@ -205,11 +206,8 @@ impl Store for PostgresStore {
         rows.iter().map(stream_key).collect()
     }
 
-    async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error> {
-        let query = sqlx::query(AssertSqlSafe(self.sql.balances.as_str()));
-        let query = query.bind(self.ledger_id).bind(prefix).bind(at.get());
-        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
-        rows.iter().map(|row| load::balance(row, at)).collect()
+    fn queries(&self) -> &dyn Queries {
+        self
     }
 
     async fn take_lease(&self) -> Result<(), Error> {

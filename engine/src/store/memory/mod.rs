@@ -1,5 +1,7 @@
 //! The log in memory: the same semantics as in PostgreSQL, for tests of embedders and for doc-tests.
 
+mod queries;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +12,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use tokio::sync::watch;
 
-use super::{AppendError, Loaded, PgConnection, PostingKey, PostingRow, Store, StoredAccount, StreamKey};
+use super::{AppendError, Loaded, PgConnection, PostingKey, PostingRow, Queries, Store, StoredAccount, StreamKey};
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::event::{DailyOut, Event, Payload, PostedLeg, kind};
@@ -18,7 +20,6 @@ use crate::fold::{self, Posting};
 use crate::hash::Hash;
 use crate::money::{self, Minor};
 use crate::position::Position;
-use crate::query::Balance;
 use crate::state::{
     Account, AccountId, Facts, Head, Hold, Need, Outflow, PERIOD_STREAM, PeriodMark, PostedEntry, Totals,
     reversal_stream,
@@ -147,12 +148,8 @@ impl Store for MemoryStore {
         Ok(log.streams.range(behind).take(limit).map(key).collect())
     }
 
-    async fn balances(&self, prefix: &str, at: Position) -> Result<Vec<Balance>, Error> {
-        let log = self.log();
-        let mut accounts: Vec<_> =
-            log.accounts.iter().filter(|facts| facts.code.starts_with(prefix) && facts.id <= at).collect();
-        accounts.sort_by(|left, right| (&left.code, &left.currency).cmp(&(&right.code, &right.currency)));
-        accounts.into_iter().map(|facts| log.account(facts, at).map(|account| account.balance(at))).collect()
+    fn queries(&self) -> &dyn Queries {
+        self
     }
 
     async fn announce(&self, head: Position) {
