@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::{Clock, SystemClock};
-use crate::command::{Account, Change, Command, Entry, Transfer};
+use crate::command::{Account, Change, Command, Entry, Hold, Settle, Transfer, Void};
 use crate::error::Error;
 use crate::log::Log;
 use crate::outcome::{Outcome, Receipt};
@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{Connection, PostgresSettings, PostgresStore};
 use crate::store::{PgConnection, Store};
-use crate::writer::{self, Request};
+use crate::writer::{Request, Writer};
 
 /// An open ledger: a book with one log and one chart of accounts.
 ///
@@ -46,6 +46,13 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     settings: Settings,
     log: Log,
+    writer: Arc<Closing>,
+}
+
+/// By which a writer is asked to end, and tells that it has.
+struct Closing {
+    asked: watch::Sender<bool>,
+    ended: watch::Receiver<()>,
 }
 
 /// How a ledger is opened: see [`Ledger::builder`].
@@ -93,9 +100,16 @@ impl LedgerBuilder {
 
     fn start(self, store: Arc<dyn Store>) -> Ledger {
         let (requests, receiver) = mpsc::channel(self.settings.queue_commands);
-        tokio::spawn(writer::run(Arc::clone(&store), self.settings.clone(), receiver));
+        let (asked, closing) = watch::channel(false);
+        let (running, ended) = watch::channel(());
+        let writer = Writer::new(Arc::clone(&store), self.settings.clone());
+        tokio::spawn(async move {
+            writer.run(receiver, closing).await;
+            drop(running);
+        });
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        Ledger { requests, clock, settings: self.settings, log: Log::new(store) }
+        let writer = Arc::new(Closing { asked, ended });
+        Ledger { requests, clock, settings: self.settings, log: Log::new(store), writer }
     }
 }
 
@@ -145,6 +159,33 @@ impl Ledger {
     /// As [`Ledger::post`].
     pub async fn transfer(&self, transfer: Transfer) -> Result<Receipt, Error> {
         self.execute(transfer).await
+    }
+
+    /// Places a hold: a pending entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::post`].
+    pub async fn hold(&self, hold: Hold) -> Result<Receipt, Error> {
+        self.execute(hold).await
+    }
+
+    /// Posts all of a hold, or part.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::post`].
+    pub async fn settle(&self, settle: Settle) -> Result<Receipt, Error> {
+        self.execute(settle).await
+    }
+
+    /// Releases what is left of a hold.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::post`].
+    pub async fn void(&self, void: Void) -> Result<Receipt, Error> {
+        self.execute(void).await
     }
 
     /// Records one change of an entity.
@@ -252,6 +293,17 @@ impl Ledger {
         let head = self.log.head().await?;
         self.log.store().announce(head.position).await;
         Ok(())
+    }
+
+    /// Takes no more commands, answers all that were sent, and returns when that is done; the other handles
+    /// of this ledger then answer [`Error::Closed`].
+    ///
+    /// Dropping all handles ends the writer likewise, with nobody to wait for it.
+    pub async fn close(self) {
+        self.writer.asked.send_replace(true);
+        let mut ended = self.writer.ended.clone();
+        // Nothing is ever sent: the channel closes when the writer has ended.
+        while ended.changed().await.is_ok() {}
     }
 
     /// The balance of an account that is open in one currency, strongly consistent.

@@ -36,7 +36,7 @@ mod writer;
 pub use account::{AccountType, Limits, Side};
 pub use aggregate::{Aggregate, ExecuteError};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use command::{Account, Batch, Change, Command, Currency, Data, Entry, Transfer};
+pub use command::{Account, Batch, Change, Command, Currency, Data, Entry, Hold, Leg, Settle, Transfer, Void};
 pub use error::Error;
 pub use event::{Envelope, Event, Payload, PayloadError};
 pub use hash::Hash;

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-pub use build::{Account, Batch, Change, Currency, Entry, Transfer};
+pub use build::{Account, Batch, Change, Currency, Entry, Hold, Settle, Transfer, Void};
 pub use fingerprint::Fingerprint;
 pub(crate) use read::time as parse_time;
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::Request;
 use crate::error::Error;
@@ -17,6 +17,8 @@ const GATHER_YIELDS: usize = 4;
 /// The queue, and what was taken from it: at most one batch more than what was put back.
 pub(super) struct Inbox {
     queue: mpsc::Receiver<Request>,
+    /// Turns true when no more requests are to be taken in.
+    closing: watch::Receiver<bool>,
     waiting: VecDeque<Request>,
     /// The commands that wait, members of batches counted.
     commands: usize,
@@ -24,8 +26,8 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    pub(super) fn new(queue: mpsc::Receiver<Request>, commands_max: usize) -> Self {
-        Self { queue, waiting: VecDeque::new(), commands: 0, commands_max }
+    pub(super) fn new(queue: mpsc::Receiver<Request>, closing: watch::Receiver<bool>, commands_max: usize) -> Self {
+        Self { queue, closing, waiting: VecDeque::new(), commands: 0, commands_max }
     }
 
     /// Returns when a request waits; false when none does and none will come.
@@ -33,7 +35,15 @@ impl Inbox {
         if !self.waiting.is_empty() {
             return true;
         }
-        let Some(first) = self.queue.recv().await else { return false };
+        let first = loop {
+            tokio::select! {
+                biased;
+                // What was sent before is still received.
+                Ok(_) = self.closing.wait_for(|closing| *closing), if !self.queue.is_closed() => self.queue.close(),
+                first = self.queue.recv() => break first,
+            }
+        };
+        let Some(first) = first else { return false };
         self.push(first);
         true
     }

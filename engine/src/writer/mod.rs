@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
@@ -63,25 +63,8 @@ pub(crate) struct Request {
     pub(crate) reply: oneshot::Sender<Result<Outcome, Error>>,
 }
 
-/// Serves requests until every sender is gone; then everybody was answered.
-pub(crate) async fn run(store: Arc<dyn Store>, settings: Settings, requests: mpsc::Receiver<Request>) {
-    let mut inbox = Inbox::new(requests, settings.batch_commands_max);
-    let mut writer = Writer::new(store, settings);
-    while inbox.wait().await {
-        if let Err(error) = writer.work(&mut inbox).await {
-            tracing::warn!(%error, "a batch could not be committed");
-            // The log is the truth: what is known of it is read anew.
-            writer.stale = true;
-            // A caller that has many commands on their way must not find a later one done and an earlier
-            // one not.
-            std::mem::take(&mut writer.open).refuse_behind(&error);
-            inbox.refuse_behind(&error);
-        }
-        writer.turns.end().await;
-    }
-}
-
-struct Writer {
+/// Decides and appends what callers send.
+pub(crate) struct Writer {
     store: Arc<dyn Store>,
     settings: Settings,
     turns: Turns,
@@ -128,7 +111,7 @@ enum Step {
 }
 
 impl Writer {
-    fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
         let start = Head { position: Position::START, hash: Hash::genesis(store.name()), recorded_at: None };
         Self {
             turns: Turns::new(Arc::clone(&store), settings.lease_hold),
@@ -141,6 +124,23 @@ impl Writer {
             look_up: false,
             store,
             settings,
+        }
+    }
+
+    /// Serves requests until every sender is gone, or it is asked to close; then everybody was answered.
+    pub(crate) async fn run(mut self, requests: mpsc::Receiver<Request>, closing: watch::Receiver<bool>) {
+        let mut inbox = Inbox::new(requests, closing, self.settings.batch_commands_max);
+        while inbox.wait().await {
+            if let Err(error) = self.work(&mut inbox).await {
+                tracing::warn!(%error, "a batch could not be committed");
+                // The log is the truth: what is known of it is read anew.
+                self.stale = true;
+                // A caller that has many commands on their way must not find a later one done and an earlier
+                // one not.
+                std::mem::take(&mut self.open).refuse_behind(&error);
+                inbox.refuse_behind(&error);
+            }
+            self.turns.end().await;
         }
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rust_decimal::dec;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Request, run};
+use super::{Request, Writer};
 use crate::command::{Account, Command, Entry};
 use crate::draft::Draft;
 use crate::error::Error;
@@ -157,7 +157,8 @@ async fn send_in_batches(store: &Arc<Faulty>, commands: Vec<Command>, commands_m
         answers.push(answer);
     }
     drop(requests);
-    run(Arc::clone(store) as Arc<dyn Store>, settings, queue).await;
+    let (_handle, closing) = watch::channel(false);
+    Writer::new(Arc::clone(store) as Arc<dyn Store>, settings).run(queue, closing).await;
     let mut answered = Vec::new();
     for answer in answers {
         answered.push(answer.await.unwrap());
@@ -241,4 +242,20 @@ async fn batches_decided_ahead_are_appended_in_order_and_without_a_gap() {
     assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), (1..=602).map(Some).collect::<Vec<_>>());
     let balance = Log::new(Arc::clone(&store) as Arc<dyn Store>).balance("a", None).await.unwrap();
     assert_eq!(balance.posted, dec!(600));
+}
+
+#[tokio::test]
+async fn closing_answers_all_that_was_sent_and_refuses_what_comes_later() {
+    let ledger = crate::Ledger::in_memory();
+    let mut answers = Vec::new();
+    for command in [open("a"), open("b")].into_iter().chain((0..500).map(|number| entry(&number.to_string()))) {
+        answers.push(ledger.enqueue(command).await.unwrap());
+    }
+    let other = ledger.clone();
+    ledger.close().await;
+    for answer in answers {
+        assert!(answer.await.unwrap().unwrap().is_ok());
+    }
+    assert!(matches!(other.submit(entry("late")).await, Err(Error::Closed)));
+    assert_eq!(other.log().head().await.unwrap().position, Position::new(502));
 }

@@ -1,12 +1,17 @@
 //! Builders: the shortest way to say a command in Rust. Each turns into a [`Command`].
 
+mod holds;
+
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 
+pub use holds::{Hold, Settle, Void};
+
 use super::{
-    Action, Command, CommandBatch, Data, Leg, OpenAccount, Post, Record, RegisterCurrency, Route, TransferMoney,
+    Action, AssertBalance, CloseAccount, ClosePeriod, Command, CommandBatch, Data, ExpireDue, Freeze, Leg, OpenAccount,
+    Post, Record, RegisterCurrency, ReopenPeriod, ReverseEntry, Route, SetLimits, TransferMoney,
 };
 use crate::account::{AccountType, Limits, Side};
-use crate::event::SideAmount;
 
 /// A balanced entry, leg by leg.
 ///
@@ -34,22 +39,22 @@ impl Entry {
 
     /// Adds a leg that debits the account.
     pub fn debit(self, account: impl Into<String>, amount: Decimal) -> Self {
-        self.leg(account.into(), SideAmount::Debit(amount), None)
+        self.leg(Leg::debit(account, amount))
     }
 
     /// Adds a leg that credits the account.
     pub fn credit(self, account: impl Into<String>, amount: Decimal) -> Self {
-        self.leg(account.into(), SideAmount::Credit(amount), None)
+        self.leg(Leg::credit(account, amount))
     }
 
     /// Adds a leg that debits the account of this code in this currency.
     pub fn debit_in(self, currency: impl Into<String>, account: impl Into<String>, amount: Decimal) -> Self {
-        self.leg(account.into(), SideAmount::Debit(amount), Some(currency.into()))
+        self.leg(Leg::debit(account, amount).currency(currency))
     }
 
     /// Adds a leg that credits the account of this code in this currency.
     pub fn credit_in(self, currency: impl Into<String>, account: impl Into<String>, amount: Decimal) -> Self {
-        self.leg(account.into(), SideAmount::Credit(amount), Some(currency.into()))
+        self.leg(Leg::credit(account, amount).currency(currency))
     }
 
     /// Says what it is for.
@@ -58,8 +63,9 @@ impl Entry {
         self
     }
 
-    fn leg(mut self, account: String, amount: SideAmount, currency: Option<String>) -> Self {
-        self.post.legs.push(Leg { account, amount, currency });
+    /// Adds a leg.
+    pub fn leg(mut self, leg: Leg) -> Self {
+        self.post.legs.push(leg);
         self
     }
 }
@@ -290,5 +296,54 @@ impl Batch {
 impl From<Batch> for Command {
     fn from(batch: Batch) -> Self {
         Self::new(Action::Batch(batch.0))
+    }
+}
+
+/// Commands that are said in one breath. Where a code is open in several currencies, fill in the action's own
+/// struct, which has a field for it.
+impl Command {
+    /// Posts the mirror image of the entry under this id; an entry can be reversed once.
+    pub fn reverse(id: impl Into<String>, entry: impl Into<String>) -> Self {
+        Self::new(Action::Reverse(ReverseEntry { entry: entry.into(), reason: None })).id(id)
+    }
+
+    /// Voids every hold whose time is over.
+    pub const fn expire_due() -> Self {
+        Self::new(Action::ExpireDue(ExpireDue { now: None }))
+    }
+
+    /// Replaces the limits of an account; refused when its balance already breaks them.
+    pub fn set_limits(account: impl Into<String>, limits: Limits) -> Self {
+        Self::new(Action::SetLimits(SetLimits { account: account.into(), currency: None, limits, force: false }))
+    }
+
+    /// Lets an account take no more legs, in or out.
+    pub fn freeze(account: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(Action::Freeze(Freeze { account: account.into(), currency: None, reason: reason.into() }))
+    }
+
+    /// Lets a frozen account take legs again.
+    pub fn unfreeze(account: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(Action::Unfreeze(Freeze { account: account.into(), currency: None, reason: reason.into() }))
+    }
+
+    /// Closes an account for good; only at zero with nothing pending.
+    pub fn close_account(account: impl Into<String>) -> Self {
+        Self::new(Action::CloseAccount(CloseAccount { account: account.into(), currency: None }))
+    }
+
+    /// Records that the posted balance of an account is this, on its normal side; refused when it is not.
+    pub fn assert_balance(account: impl Into<String>, amount: Decimal) -> Self {
+        Self::new(Action::AssertBalance(AssertBalance { account: account.into(), currency: None, amount, as_of: None }))
+    }
+
+    /// Closes the books: no entry takes effect any more on or before this date.
+    pub const fn close_period(through: Date) -> Self {
+        Self::new(Action::ClosePeriod(ClosePeriod { through }))
+    }
+
+    /// Moves that mark back; `None`: nothing stays closed.
+    pub fn reopen_period(through: Option<Date>, reason: impl Into<String>) -> Self {
+        Self::new(Action::ReopenPeriod(ReopenPeriod { through, reason: reason.into() }))
     }
 }
