@@ -1,7 +1,10 @@
-//! What a command costs before any server is asked: reading, fingerprint, deciding, hashing.
+//! What a command costs before any server is asked: reading, fingerprint, deciding, hashing, folding.
+//!
+//! Whole paths on PostgreSQL are measured by `postfold bench`, side by side with what the server can do.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use postfold::{Account, Batch, Command, Ledger, Transfer};
+use postfold::hash::Fields;
+use postfold::{Account, Batch, Command, Ledger, Payload, Position, Transfer};
 use rust_decimal::dec;
 use std::hint::black_box;
 
@@ -9,6 +12,8 @@ use std::hint::black_box;
 const ACCOUNTS: u64 = 1_000;
 /// Transfers in one batch.
 const BATCH: u64 = 1_000;
+/// Batches in the log that is verified.
+const LOG_BATCHES: u64 = 20;
 
 const POST: &str = r#"{"do":"post","id":"sale-000001","legs":[{"account":"assets:cash:till-1","debit":"12.50"},{"account":"income:sales","credit":"12.50"}],"text":"two coffees"}"#;
 
@@ -30,17 +35,19 @@ fn transfers(round: u64) -> Command {
     Batch::independent((0..BATCH).map(transfer)).into()
 }
 
-/// Everything of an append but the database: decide, fold, serialise, hash.
+/// In memory nothing can fail but by a bug, which the bench would show as refusals.
+async fn ledger_in_memory() -> Ledger {
+    let ledger = Ledger::in_memory();
+    for wallet in 0..ACCOUNTS {
+        let _ = ledger.open(Account::liability(format!("wallet:{wallet}"), "EUR")).await;
+    }
+    ledger
+}
+
+/// Everything of an append but the database: decide, fold, serialise, hash. And back: read, hash, fold.
 fn in_memory(c: &mut Criterion) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    let ledger = runtime.block_on(async {
-        let ledger = Ledger::in_memory();
-        for wallet in 0..ACCOUNTS {
-            // In memory nothing can fail but by a bug, which the bench would show as refusals.
-            let _ = ledger.open(Account::liability(format!("wallet:{wallet}"), "EUR")).await;
-        }
-        ledger
-    });
+    let ledger = runtime.block_on(ledger_in_memory());
     let mut group = c.benchmark_group("in memory");
     group.throughput(Throughput::Elements(BATCH));
     let mut round = 0;
@@ -50,8 +57,32 @@ fn in_memory(c: &mut Criterion) {
             runtime.block_on(ledger.submit(transfers(round)))
         });
     });
+    let ledger = runtime.block_on(ledger_in_memory());
+    for round in 1..=LOG_BATCHES {
+        let _ = runtime.block_on(ledger.submit(transfers(round)));
+    }
+    group.throughput(Throughput::Elements(ACCOUNTS + LOG_BATCHES * BATCH));
+    group.bench_function("verify a log", |bench| {
+        bench.iter(|| runtime.block_on(postfold::verify(ledger.log(), |_| {})));
+    });
     group.finish();
 }
 
-criterion_group!(posting, commands, in_memory);
+/// One event of a transfer, as it was written.
+fn events(c: &mut Criterion) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let ledger = runtime.block_on(ledger_in_memory());
+    let _ = runtime.block_on(ledger.submit(transfers(1)));
+    let page = runtime.block_on(ledger.log().page(Position::START, usize::MAX)).unwrap_or_default();
+    let Some(event) = page.last() else { return };
+    c.bench_function("chain an event's hash", |bench| {
+        bench.iter(|| event.hash.chain(&Fields::from(black_box(event))));
+    });
+    c.bench_function("read an event's data", |bench| bench.iter(|| black_box(event).payload()));
+    if let Ok(Payload::EntryPosted(entry)) = event.payload() {
+        c.bench_function("write an event's data", |bench| bench.iter(|| serde_json::to_string(black_box(&entry))));
+    }
+}
+
+criterion_group!(posting, commands, in_memory, events);
 criterion_main!(posting);

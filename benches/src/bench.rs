@@ -69,12 +69,12 @@ impl Sizes {
         Self {
             runs: 1,
             accounts: 1_000,
-            transfers: 10_000,
-            singles: 200,
-            commands: 10_000,
-            small_events: 5_000,
-            events: 20_000,
-            window: Duration::from_millis(400),
+            transfers: 5_000,
+            singles: 100,
+            commands: 5_000,
+            small_events: 3_000,
+            events: 10_000,
+            window: Duration::from_millis(300),
             time_max: Duration::from_secs(2),
         }
     }

@@ -3,8 +3,9 @@
 
 mod support;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{binary, run};
+use support::{binary, run, start};
 
 /// Schemas of their own, so that tests can run side by side.
 fn fresh_schema() -> String {
@@ -57,6 +58,20 @@ fn nothing_is_left_behind() {
         let head = run(binary().args(["head", "--ledger", "bench", "--schema", &format!("{schema}{scratch}")]));
         assert_eq!(head.code, Some(3), "{scratch}: {}{}", head.stdout, head.stderr);
     }
+}
+
+#[test]
+fn one_that_is_interrupted_leaves_nothing_behind_either() {
+    let schema = fresh_schema();
+    let scratch = format!("{schema}_bench");
+    let looked_for = ["head", "--ledger", "bench", "--schema", &scratch];
+    let bench = start(binary().args(["bench", "--schema", &schema, "--only", "batch_uniform"]));
+    assert!((0..1_000).any(|_| run(binary().args(looked_for)).code == Some(0)), "it never began");
+    bench.signal(Signal::SIGINT);
+    let (status, stderr) = bench.wait();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("dropped"), "{stderr}");
+    assert_eq!(run(binary().args(looked_for)).code, Some(3));
 }
 
 #[test]

@@ -54,6 +54,15 @@ pub fn run(command: &mut Command) -> Done {
     command.output().expect("the binary starts").into()
 }
 
+/// Starts a command that is spoken to through pipes.
+pub fn start(command: &mut Command) -> Running {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary starts");
+    let stdin = child.stdin.take();
+    let stdout = child.stdout.take().map(BufReader::new);
+    Running { child, stdin, stdout }
+}
+
 impl Postfold {
     /// A new ledger.
     pub fn new() -> Self {
@@ -98,12 +107,7 @@ impl Postfold {
 
     /// Starts a command that is spoken to through pipes.
     pub fn start(&self, arguments: &[&str]) -> Running {
-        let mut command = self.command(arguments);
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the binary starts");
-        let stdin = child.stdin.take();
-        let stdout = child.stdout.take().map(BufReader::new);
-        Running { child, stdin, stdout }
+        start(&mut self.command(arguments))
     }
 
     /// The position of the log's end.
