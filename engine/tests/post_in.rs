@@ -398,6 +398,20 @@ async fn without_a_transaction_of_this_database_there_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_host_that_holds_all_its_connections_does_not_stop_the_ledger() {
+    let (ledger, name) = postgres().await;
+    wallets(&ledger, 2).await;
+    let pool = PgPoolOptions::new().max_connections(1).connect(&database_url()).await.unwrap();
+    let ledger = Ledger::connect(pool.clone(), &name).await.unwrap();
+    let mut transaction = pool.begin().await.unwrap();
+    ledger.transfer(pay("beside", dec!(1))).await.unwrap();
+    ledger.post_in(&mut transaction, pay("within", dec!(1))).await.unwrap().into_result().unwrap();
+    assert_eq!(posted(&ledger, "wallet:1").await, dec!(11));
+    transaction.commit().await.unwrap();
+    assert_eq!(posted(&ledger, "wallet:1").await, dec!(12));
+}
+
+#[tokio::test]
 async fn followers_are_told_after_the_commit() {
     let (ledger, _) = postgres().await;
     let host = Host::new().await;

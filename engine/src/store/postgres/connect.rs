@@ -16,7 +16,7 @@ use crate::error::Error;
 pub struct PostgresSettings {
     /// The schema that holds the log. Default `postfold`.
     pub schema: String,
-    /// Most connections of a pool that is built here: one for the writer, one to listen, the rest for
+    /// Most connections of an open ledger: one for the writer, one to listen, the rest for
     /// queries. Default 8.
     pub connections_max: u32,
     /// How long to wait for a connection. Default 10 s.
@@ -57,7 +57,9 @@ impl Default for PostgresSettings {
 pub enum Connection {
     /// `postgres://user:password@host:port/database`; add `?sslmode=verify-full` for TLS.
     Url(String),
-    /// A pool that the host built. One of its connections is kept while the ledger is written to.
+    /// A pool that the host built. An open ledger has one of its own with the same options and at most
+    /// [`PostgresSettings::connections_max`] connections: transactions of the host's that wait for the ledger may
+    /// hold every connection of theirs, and the ledger must not wait for one of those.
     Pool(PgPool),
 }
 
@@ -119,7 +121,13 @@ impl PostgresStore {
     /// Opens the log of a ledger that was initialised before.
     pub(crate) async fn open(connection: Connection, name: &str, settings: PostgresSettings) -> Result<Self, Error> {
         let schema = Schema::new(&settings.schema)?;
-        let pool = connection.pool(&settings)?;
+        let pool = match connection {
+            Connection::Pool(host) => {
+                let options = host.options().clone().max_connections(settings.connections_max).min_connections(0);
+                options.connect_lazy_with(host.connect_options().as_ref().clone())
+            }
+            url @ Connection::Url(_) => url.pool(&settings)?,
+        };
         setup::check_version(&pool, &schema).await?;
         let find = format!("select ledger_id from {}.ledger where name = $1", schema.as_str());
         let found: Option<i64> =
