@@ -173,7 +173,12 @@ impl Draft {
         self.events.reserve(members.len());
         let mut outcomes = Vec::with_capacity(members.len());
         for (index, member) in members.iter().enumerate() {
-            let outcome = self.add(state, member, stamp)?;
+            // The id is the batch's own from here on, though its row comes last.
+            let taken = command.id.as_ref().filter(|id| member.id.as_ref() == Some(id) && member.check().is_ok());
+            let outcome = match taken {
+                Some(id) => Outcome::Rejected(Box::new(decide::id_reused(id))),
+                None => self.add(state, member, stamp)?,
+            };
             if !outcome.is_ok() {
                 return Err(decide::verified(state, command, batch_failed(index, outcome)));
             }
@@ -339,7 +344,9 @@ fn balances(state: &State, payload: &Payload, position: Position) -> Option<Vec<
 /// The receipt of a batch: its members' outcomes, and the last place that it wrote.
 fn batch_receipt(outcomes: Vec<Outcome>) -> Receipt {
     let written = outcomes.iter().rev().find_map(|outcome| match outcome {
-        Outcome::Ok(receipt) if !receipt.duplicate => Some((receipt.position, receipt.hash, receipt.recorded_at)),
+        Outcome::Ok(receipt) if !receipt.duplicate && receipt.position.is_some() => {
+            Some((receipt.position, receipt.hash, receipt.recorded_at))
+        }
         _ => None,
     });
     let (position, hash, recorded_at) = written.unwrap_or_default();

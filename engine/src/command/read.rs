@@ -346,7 +346,7 @@ impl Fields {
         let limits = Limits {
             floor: fields.amount("floor", true)?,
             ceiling: fields.amount("ceiling", true)?,
-            daily_out: fields.amount("daily_out", true)?,
+            daily_out: fields.amount("daily_out", false)?,
         };
         fields.finish()?;
         Ok(Some(limits))
@@ -430,6 +430,7 @@ impl Fields {
         let mut meta = Meta::new();
         for (key, value) in fields.entries {
             match value {
+                Json::Null => continue,
                 Json::Text(text) => meta.insert(key, text),
                 other => {
                     let field = format!("meta.{key}");
@@ -470,7 +471,9 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, &'static str> {
             .iter()
             .enumerate()
             .skip(1)
-            .all(|(at, byte)| if at == 3 { *byte == b':' } else { byte.is_ascii_digit() });
+            .all(|(at, byte)| if at == 3 { *byte == b':' } else { byte.is_ascii_digit() })
+        && offset[1..3] < *"24"
+        && offset[4..] < *"60";
     if !(numeric || offset.eq_ignore_ascii_case("z")) {
         return Err(GRAMMAR);
     }

@@ -48,7 +48,8 @@ pub(super) fn open_account(state: &State, command: &Command, open: &OpenAccount)
         );
         return Err(Rejection::new(Rule::TypeDiffers, message).account(&open.account).currency(&open.currency).into());
     }
-    check_limits(&open.limits, &open.currency, scale)?;
+    check_limits(&open.limits, &open.currency, scale, AmountError::Scale)?;
+    check_limits(&open.limits, &open.currency, scale, AmountError::Overflow)?;
     let opened = AccountOpened {
         account: open.account.clone(),
         currency: open.currency.clone(),
@@ -86,19 +87,15 @@ fn said_before(state: &State, command: &Command, at: Position, exists: Rejection
     Err(exists.into())
 }
 
-/// The scale of each limit first, then overflow of each: the order of the contract.
-pub(super) fn check_limits(limits: &Limits, currency: &str, scale: u8) -> Result<(), Stop> {
+/// Whether a limit is wrong in this way: scale and overflow are stages of their own.
+pub(super) fn check_limits(limits: &Limits, currency: &str, scale: u8, wrong: AmountError) -> Result<(), Stop> {
     let fields =
         [("limits.floor", limits.floor), ("limits.ceiling", limits.ceiling), ("limits.daily_out", limits.daily_out)];
-    for wanted in [AmountError::Scale, AmountError::Overflow] {
-        for (field, limit) in fields {
-            let Some(limit) = limit else { continue };
-            if money::to_minor(limit, scale) == Err(wanted) {
-                return Err(amount_error(field, limit, currency, scale, wanted).into());
-            }
-        }
+    let given = fields.into_iter().filter_map(|(field, limit)| Some((field, limit?)));
+    match given.into_iter().find(|(_, limit)| money::to_minor(*limit, scale) == Err(wrong)) {
+        None => Ok(()),
+        Some((field, limit)) => Err(amount_error(field, limit, currency, scale, wrong).into()),
     }
-    Ok(())
 }
 
 /// Says what is wrong with an amount, by its currency.

@@ -167,9 +167,14 @@ pub(crate) fn check_id(state: &State, command: &Command) -> Result<Option<Receip
     if record.fingerprint == Some(command.fingerprint()) {
         return Ok(Some(record.duplicate()));
     }
-    let mut rejection = Rejection::new(Rule::IdReused, format!("the id {id:?} was used by another command"));
+    let mut rejection = id_reused(id);
     rejection.position = Some(record.position);
     Err(rejection.into())
+}
+
+/// The id is that of another command.
+pub(crate) fn id_reused(id: &str) -> Rejection {
+    Rejection::new(Rule::IdReused, format!("the id {id:?} was used by another command"))
 }
 
 /// Makes sure that the id was looked up.

@@ -11,8 +11,10 @@ use crate::state::{Account, MinorLimits, State};
 
 pub(super) fn set_limits(state: &State, set: &SetLimits) -> Result<Decision, Stop> {
     let account = one_account(state, &set.account, set.currency.as_deref())?;
-    check_limits(&set.limits, &account.facts.currency, account.facts.scale)?;
+    let (currency, scale) = (&account.facts.currency, account.facts.scale);
+    check_limits(&set.limits, currency, scale, AmountError::Scale)?;
     check_open(account)?;
+    check_limits(&set.limits, currency, scale, AmountError::Overflow)?;
     if !set.force {
         check_broken(account, set)?;
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use postfold::{Command, Ledger, ManualClock, Outcome, PostgresSettings};
+use postfold::{Command, Ledger, ManualClock, Outcome, PostgresSettings, Timestamp};
 use serde_json::{Value, json};
 
 /// The server that tests run on.
@@ -34,9 +34,22 @@ pub async fn open(name: &str) -> Ledger {
     Ledger::builder().postgres(settings()).connect(database_url(), name).await.expect("connect")
 }
 
+/// The time at which the clocks of tests stand.
+fn noon() -> Timestamp {
+    "2025-03-01T12:00:00Z".parse().expect("a time")
+}
+
+/// A new ledger in PostgreSQL with a clock that stands still, and its name.
+async fn postgres_at(now: Timestamp) -> (Ledger, String) {
+    let name = fresh_name();
+    postfold::init(database_url(), &name, &settings(), true).await.expect("init");
+    let builder = Ledger::builder().postgres(settings()).clock(Arc::new(ManualClock::new(now)));
+    (builder.connect(database_url(), &name).await.expect("connect"), name)
+}
+
 /// A new ledger on each store, with a clock that stands still.
 pub async fn both() -> Vec<(&'static str, Ledger, Arc<ManualClock>)> {
-    let clock = || Arc::new(ManualClock::new("2025-03-01T12:00:00Z".parse().expect("a time")));
+    let clock = || Arc::new(ManualClock::new(noon()));
     let (first, second) = (clock(), clock());
     let name = fresh_name();
     postfold::init(database_url(), &name, &settings(), true).await.expect("init");
@@ -87,20 +100,34 @@ pub async fn assert_verifies(ledger: &Ledger) {
     assert!(report.is_clean(), "{:#?}", report.problems);
 }
 
-/// Sends each row to a ledger on each store that was set up the same way, and looks at the answer. A row
-/// `clock <time>` moves the clock.
+/// Sends each row to a ledger on each store that was set up the same way, and looks at the answer; in
+/// PostgreSQL also to a new writer for each row, which knows nothing yet. A row `clock <time>` moves the
+/// clock.
 pub async fn check(setup: &[&str], rows: &[(&str, Value)]) {
     for (store, ledger, clock) in both().await {
         given(&ledger, setup).await;
-        for (command, expected) in rows {
-            if let Some(time) = command.strip_prefix("clock ") {
-                clock.set(time.parse().expect("a time"));
-                continue;
-            }
-            let answered = send(&ledger, command).await;
-            assert!(contains(&answered, expected), "{store}: {command}\n  answered {answered}\n  expected {expected}");
-        }
+        answer(store, rows, &clock, async || ledger.clone()).await;
         assert_verifies(&ledger).await;
+    }
+    let (ledger, name) = postgres_at(noon()).await;
+    given(&ledger, setup).await;
+    let clock = Arc::new(ManualClock::new(noon()));
+    let anew = async || {
+        let builder = Ledger::builder().postgres(settings()).clock(clock.clone());
+        builder.connect(database_url(), &name).await.expect("connect")
+    };
+    answer("postgres, by new writers", rows, &clock, anew).await;
+    assert_verifies(&ledger).await;
+}
+
+async fn answer(store: &str, rows: &[(&str, Value)], clock: &ManualClock, ledger: impl AsyncFn() -> Ledger) {
+    for (command, expected) in rows {
+        if let Some(time) = command.strip_prefix("clock ") {
+            clock.set(time.parse().expect("a time"));
+            continue;
+        }
+        let answered = send(&ledger().await, command).await;
+        assert!(contains(&answered, expected), "{store}: {command}\n  answered {answered}\n  expected {expected}");
     }
 }
 
