@@ -53,7 +53,7 @@ impl Default for Sizes {
             runs: 3,
             accounts: 10_000,
             transfers: 100_000,
-            singles: 3_000,
+            singles: 2_000,
             commands: 200_000,
             small_events: 100_000,
             events: 500_000,
