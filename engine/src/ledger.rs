@@ -98,7 +98,7 @@ impl LedgerBuilder {
         self.start(Arc::new(MemoryStore::new("memory")))
     }
 
-    fn start(self, store: Arc<dyn Store>) -> Ledger {
+    pub(crate) fn start(self, store: Arc<dyn Store>) -> Ledger {
         let (requests, receiver) = mpsc::channel(self.settings.queue_commands);
         let (asked, closing) = watch::channel(false);
         let (running, ended) = watch::channel(());

@@ -14,6 +14,7 @@ pub mod account;
 pub mod aggregate;
 mod clock;
 pub mod command;
+pub mod conformance;
 mod decide;
 mod draft;
 mod error;
