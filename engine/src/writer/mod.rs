@@ -212,6 +212,8 @@ impl Writer {
 
     /// Decides ahead until the commit has an outcome, and acts on it.
     async fn fly(&mut self, mut flight: Flight, inbox: &mut Inbox) -> Result<Option<Flight>, Error> {
+        // The rows go out before anything else is decided: the database is not to wait for that.
+        tokio::task::yield_now().await;
         let mut step = Step::Done;
         let outcome = loop {
             let room = self.open.commands < self.settings.batch_commands_max;
