@@ -275,8 +275,8 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::HostTransaction`] when no transaction is under way, it is in another database, or the ledger is
-    /// in memory; otherwise what the database says. The transaction goes on to be usable unless its
-    /// connection is gone.
+    /// in memory; otherwise what the database says, and nothing of the command is in the transaction. Roll it
+    /// back then: of some errors PostgreSQL lets it not recover.
     pub async fn post_in(&self, transaction: &mut PgConnection, command: impl Into<Command>) -> Result<Outcome, Error> {
         let (command, stamp) = (command.into(), self.clock.now());
         self.log.store().post_in(transaction, &command, stamp, self.settings.attempts_max).await

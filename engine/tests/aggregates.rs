@@ -41,6 +41,7 @@ enum Ask {
         bytes: usize,
     },
     Nested,
+    Many(usize),
     Nothing,
 }
 
@@ -109,6 +110,7 @@ impl Aggregate for Course {
                 decision.event(Happened::Noted { text: "x".repeat(*bytes) }).event(Happened::Ended)
             }
             Ask::Nested => decision.command(postfold::Batch::atomic([])),
+            Ask::Many(count) => (0..*count).fold(decision, |decision, _| decision.event(Happened::Ended)),
             Ask::Nothing => decision,
         })
     }
@@ -336,20 +338,23 @@ async fn what_makes_no_sense_is_refused_and_writes_nothing() {
             ("entity", ledger.execute_on::<Course>("course/", Ask::Nothing).await),
             ("id", ledger.execute_on::<Course>("course/1", Ask::Nothing).id("").await),
             ("data", ledger.execute_on::<Course>("course/1", Ask::Record { bytes: 1 << 20 }).await),
+            ("commands", ledger.execute_on::<Course>("course/1", Ask::Many(10_001)).await),
             ("commands[0]", ledger.execute_on::<Course>("course/1", Ask::Nested).await),
         ];
         for (field, refused) in asked {
             let Err(ExecuteError::Ledger(Refusal::Invalid(invalid))) = refused else { panic!("{store}: {refused:?}") };
             assert_eq!(invalid.field, field, "{store}: {invalid}");
         }
+        let most = ledger.execute_on::<Course>("course/2", Ask::Many(10_000)).await.unwrap();
+        assert_eq!(most.position, Some(Position::new(10_000)), "{store}");
         let nothing = ledger.execute_on::<Course>("course/1", Ask::Nothing).id("n").await.unwrap();
         assert_eq!((nothing.position, nothing.duplicate), (None, false), "{store}");
-        assert_eq!(ledger.log().head().await.unwrap().position, Position::START, "{store}");
+        assert_eq!(ledger.log().head().await.unwrap().position, Position::new(10_000), "{store}");
         // It used up no id, and a variant without fields is written without data and read again.
         ledger.execute_on::<Course>("course/1", Ask::Record { bytes: 1 }).id("n").await.unwrap();
         let refused = ledger.execute_on::<Course>("course/1", enrol("s0", dec!(1))).await.unwrap_err();
         assert!(matches!(refused, ExecuteError::Refused(No::Full)), "{store}");
-        let events = ledger.log().page(Position::START, 10).await.unwrap();
+        let events = ledger.log().page(Position::new(10_000), 10).await.unwrap();
         let ids: Vec<_> = events.iter().map(|event| event.id.as_deref()).collect();
         assert_eq!(ids, [None, Some("n")], "{store}: the last event carries the id");
     }

@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::folded::typed;
-use super::{Aggregate, Cached, Context, Folded, event};
-use crate::command::{Command, Record};
+use super::{Aggregate, Cached, Context, Decision, Folded, event};
+use crate::command::{Command, MAX_BATCH, Record};
 use crate::outcome::{Conflict, Invalid, Refusal, Rejection, Rule};
 
 /// What an aggregate is asked: made by [`Ledger::execute_on`](crate::Ledger::execute_on), never read from JSON.
@@ -134,7 +134,7 @@ impl<A: Aggregate> Decide for Asked<A> {
             return Ok(offered);
         }
         if version == 0 {
-            return Ok(Arc::new(Folded::<A>::default()));
+            return self.guard(|| Arc::new(Folded::<A>::default()) as Cached);
         }
         *self.verdict() = Verdict::Cold;
         let expected = self.offered().as_ref().map_or(0, |offered| offered.version);
@@ -153,8 +153,14 @@ impl<A: Aggregate> Decide for Asked<A> {
             *self.verdict() = Verdict::Refused(refusal);
             stop("the aggregate refused")
         })?;
-        let events = decision.events.iter().map(|event| event::write::<A>(&self.entity, event));
-        let events = events.collect::<Result<_, Invalid>>().map_err(Refusal::Invalid)?;
-        Ok(Steps { commands: decision.commands, events })
+        let Decision { commands, events } = decision;
+        if commands.len() + events.len() > MAX_BATCH {
+            let count = (commands.len() + events.len()).to_string();
+            let why = format!("a decision has at most {MAX_BATCH} commands and events");
+            return Err(Refusal::Invalid(Invalid::new("commands", Some(count), why)));
+        }
+        let write = || events.iter().map(|event| event::write::<A>(&self.entity, event)).collect();
+        let events: Result<_, Invalid> = self.guard(write)?;
+        Ok(Steps { commands, events: events.map_err(Refusal::Invalid)? })
     }
 }

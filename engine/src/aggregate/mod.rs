@@ -123,6 +123,9 @@ pub trait Aggregate: Clone + Default + Send + Sync + 'static {
 
     /// How data of older events becomes that of today's: one step for each older schema of a kind. The schema
     /// that is written is one above the newest step's. Default: none, all kinds are in schema 1.
+    ///
+    /// A release without the newest step cannot read what one with it wrote. While both run side by side, the older
+    /// one answers errors for the entities that the newer one has written to.
     const UPCASTERS: &'static [Upcaster] = &[];
 
     /// What may be asked. Its JSON is what tells a repeat from another command under the same id.

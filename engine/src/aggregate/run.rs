@@ -57,6 +57,7 @@ impl Ledger {
     ///
     /// Await it as it is, after [`Execute::id`] where the caller may repeat it, or with [`Execute::within`] in
     /// the host's own transaction. See [`aggregate`](crate::aggregate) for what is guaranteed, and an example.
+    /// Dropping the future does not take the command back once it was polled; one under an id can be repeated.
     pub fn execute_on<A: Aggregate>(&self, entity: impl Into<String>, command: A::Command) -> Execute<'_, A> {
         let envelope = Command::new(Action::Unreadable(Invalid::new("", None, "not asked yet")));
         Execute { ledger: self, entity: entity.into(), command, envelope, snapshot: None }
