@@ -163,6 +163,24 @@ async fn commands_of_one_transaction_see_each_other() {
 }
 
 #[tokio::test]
+async fn a_large_batch_goes_in_by_copy_and_out_with_the_host() {
+    let (ledger, _) = postgres().await;
+    let host = Host::new().await;
+    wallets(&ledger, 2).await;
+    let batch = || Batch::atomic((0..150).map(|number| pay(format!("n-{number}"), dec!(0.01)).into()));
+    for kept in [false, true] {
+        let mut transaction = host.pool.begin().await.unwrap();
+        let posted = Command::from(batch()).id("large");
+        ledger.post_in(&mut transaction, posted).await.unwrap().into_result().unwrap();
+        host.insert(&mut transaction, "large").await;
+        if kept { transaction.commit().await } else { transaction.rollback().await }.unwrap();
+    }
+    assert_eq!((posted(&ledger, "wallet:1").await, host.rows().await), (dec!(11.50), 1));
+    assert_verifies(&ledger).await;
+    host.clean_up().await;
+}
+
+#[tokio::test]
 async fn an_id_is_known_whichever_way_it_came() {
     let (ledger, _) = postgres().await;
     let host = Host::new().await;
