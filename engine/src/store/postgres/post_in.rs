@@ -14,6 +14,8 @@
 //! Whoever has appended in a transaction cannot lose a race in it again: nobody else can continue a log
 //! whose end they do not see. So those who wait for the lease never hold up the one that they wait for.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Row};
@@ -117,7 +119,8 @@ async fn decide(
     decide::needs(state, command, &mut needs);
     decide::ids(command, &mut needs);
     loop {
-        needs.retain(|need| state.lacks(need));
+        let mut seen = HashSet::new();
+        needs.retain(|need| state.lacks(need) && seen.insert(need.clone()));
         if !needs.is_empty() {
             load::load(store, connection, &needs, state.head.position).await?.fill(state, &needs)?;
         }
