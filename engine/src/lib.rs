@@ -48,8 +48,9 @@ pub use observe::describe_metrics;
 pub use outcome::{Conflict, Invalid, Outcome, Receipt, Refusal, Rejection, Rule};
 pub use position::Position;
 pub use query::{
-    AsOf, Balance, Counts, EntryKind, EntryView, EventFilter, HoldFilter, HoldState, HoldView, Statement,
-    StatementLine, StatementQuery, Summary,
+    AsOf, Balance, BalanceSheet, BalanceSheetIn, Counts, EntryKind, EntryView, EventFilter, HoldFilter, HoldState,
+    HoldView, IncomeStatement, IncomeStatementIn, Revision, Section, SectionLine, Statement, StatementLine,
+    StatementQuery, Summary, TreeBalance, TrialBalance, TrialBalanceIn, TrialLine,
 };
 pub use settings::Settings;
 pub use state::Head;

@@ -226,22 +226,11 @@ impl Log {
 }
 
 fn check(query: &StatementQuery) -> Result<(), Error> {
-    let refused =
-        |field: &str, value: String, message: String| Err(Error::Query(Invalid::new(field, Some(value), message)));
     if query.limit == 0 || query.limit > LINES_MAX {
         let message = format!("a page has 1 to {LINES_MAX} lines, not {}", query.limit);
-        return refused("limit", query.limit.to_string(), message);
+        return Err(Error::Query(Invalid::new("limit", Some(query.limit.to_string()), message)));
     }
-    if let Some(time) = query.as_of.effective_at() {
-        let message = "a statement ends at an effective time with `to`".to_owned();
-        return refused("effective_at", time.to_string(), message);
-    }
-    match (query.from, query.to) {
-        (Some(from), Some(to)) if from > to => {
-            refused("to", to.to_string(), format!("the statement ends at {to}, before it begins at {from}"))
-        }
-        _ => Ok(()),
-    }
+    super::check_span(query.from, query.to, query.as_of)
 }
 
 /// Debit minus credit, turned to the normal side of an account, at its scale.
