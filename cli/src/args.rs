@@ -10,7 +10,7 @@ use postfold::{Hash, Position};
 use postfold_benches::Row;
 
 use crate::exit::Exit;
-use crate::{project, secret, terminal};
+use crate::{project, query, secret, terminal};
 
 /// Shown under the help of the whole program.
 const EXIT_CODES: &str = "\
@@ -73,12 +73,26 @@ pub(crate) enum Command {
     /// that has an id: what was done before is answered with `"duplicate": true`.
     Apply(Apply),
     /// Show the balance of one account
-    Balance(Balance),
-    /// List the balances of all accounts, in order of code and currency
-    Balances(Balances),
+    Balance(query::args::Balance),
+    /// List the balances of all accounts ever opened, in order of code and currency
+    Balances(query::args::Balances),
+    /// Show what was posted to an account, page by page, with opening, running and closing balance
+    Statement(query::args::Statement),
+    /// Show an entry, transfer, reversal, hold or settle, and what became of it
+    Entry(query::args::Entry),
+    /// List holds, in the order in which they were placed
+    Holds(query::args::Holds),
+    /// Show the balance of every account on its side, by currency
+    TrialBalance(query::args::Report),
+    /// Show what is owned, owed and left, by currency
+    BalanceSheet(query::args::Report),
+    /// Show what was earned and spent within a time, by currency
+    IncomeStatement(query::args::IncomeStatement),
+    /// List the changes of an entity, with what was there before and after each
+    History(query::args::History),
     /// Print the events of the log
     Events(Events),
-    /// Show where the log ends: position, hash, time
+    /// Show where the log ends, and how much is in it
     Head,
     /// Recompute every hash and every balance of the log
     Verify(Verify),
@@ -123,26 +137,25 @@ pub(crate) struct Apply {
 }
 
 #[derive(Args)]
-pub(crate) struct Balance {
-    /// The account's code
-    pub(crate) account: String,
-    /// The currency, where the code is open in several
-    #[arg(long, value_name = "CODE")]
-    pub(crate) currency: Option<String>,
-}
-
-#[derive(Args)]
-pub(crate) struct Balances {
-    /// Only accounts whose code begins with this
-    #[arg(default_value = "", hide_default_value = true)]
-    pub(crate) prefix: String,
-}
-
-#[derive(Args)]
 pub(crate) struct Events {
     /// Begin behind this position
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) after: i64,
+    /// Begin at this position
+    #[arg(long, value_name = "N", conflicts_with = "after", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) from: Option<i64>,
+    /// Only events of this kind, such as `entry.posted`; may be said several times
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Vec<String>,
+    /// Only changes of this entity, such as `user/42`
+    #[arg(long, value_name = "ENTITY")]
+    pub(crate) entity: Option<String>,
+    /// Only what opened, changed or moved the accounts of this code
+    #[arg(long, value_name = "CODE")]
+    pub(crate) account: Option<String>,
+    /// Only events of commands with this correlation
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) correlation: Option<String>,
     /// Wait for new events until Ctrl-C
     #[arg(long)]
     pub(crate) follow: bool,

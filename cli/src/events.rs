@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use futures::{FutureExt, Stream, StreamExt};
-use postfold::{Error, Event, Position};
+use postfold::{Error, Event, EventFilter, Position};
 
 use crate::args::{self, Global};
 use crate::exit::{Exit, Failure};
@@ -20,13 +20,16 @@ pub(crate) async fn events(global: &Global, options: &args::Events, shutdown: &S
         log = global.open_log() => log?,
         () = shutdown.requested() => return Ok(shutdown.exit()),
     };
-    let after = Position::new(options.after);
+    let after = Position::new(options.from.map_or(options.after, |from| from - 1));
     let limit = usize::try_from(options.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-    let ended = if options.follow {
-        print(log.follow(after).take(limit), global.json, after, shutdown).await?
-    } else {
-        print(log.events(after).take(limit), global.json, after, shutdown).await?
+    let filter = filter(options);
+    let events = match (filter.is_all(), options.follow) {
+        (true, false) => log.events(after).boxed(),
+        (true, true) => log.follow(after).boxed(),
+        (false, false) => log.events_matching(filter, after).boxed(),
+        (false, true) => log.follow_matching(filter, after).boxed(),
     };
+    let ended = print(events.take(limit), global.json, after, shutdown).await?;
     match ended {
         Ended::Complete => Ok(Exit::Done),
         Ended::Interrupted(last) => {
@@ -35,6 +38,20 @@ pub(crate) async fn events(global: &Global, options: &args::Events, shutdown: &S
             Ok(if options.follow { Exit::Done } else { shutdown.exit() })
         }
     }
+}
+
+fn filter(options: &args::Events) -> EventFilter {
+    let mut filter = options.kind.iter().fold(EventFilter::all(), EventFilter::kind);
+    if let Some(entity) = &options.entity {
+        filter = filter.entity(entity);
+    }
+    if let Some(account) = &options.account {
+        filter = filter.account(account);
+    }
+    if let Some(correlation) = &options.correlation {
+        filter = filter.correlation(correlation);
+    }
+    filter
 }
 
 enum Ended {

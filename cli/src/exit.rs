@@ -81,14 +81,18 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         match error {
-            Error::Name { .. } | Error::Url(_) => Self::usage(message),
+            Error::Name { .. } | Error::Url(_) | Error::Query(_) => Self::usage(message),
             Error::SeveralCurrencies { account, currencies } => {
                 let currencies = currencies.join(", ");
                 Self::usage(format!("{account} is open in {currencies}: say which with --currency"))
             }
-            Error::Refused(_) | Error::UnknownAccount { .. } | Error::Damaged { .. } | Error::Payload(_) => {
-                Self::problem(message)
-            }
+            Error::Refused(_)
+            | Error::UnknownAccount { .. }
+            | Error::EntryNotFound { .. }
+            | Error::NotAnEntry { .. }
+            | Error::SumTooLarge { .. }
+            | Error::Damaged { .. }
+            | Error::Payload(_) => Self::problem(message),
             _ => Self::infrastructure(message),
         }
     }

@@ -9,13 +9,16 @@ use crate::progress::{Progress, Step, seconds};
 
 /// Where the log ends.
 pub(crate) async fn head(global: &Global) -> Result<Exit, Failure> {
-    let head = global.open_log().await?.head().await?;
+    let summary = global.open_log().await?.summary().await?;
     if global.json {
-        output::json(&head)?;
+        output::json(&summary)?;
         return Ok(Exit::Done);
     }
+    let (head, counts) = (summary.head, summary.counts);
     let time = head.recorded_at.map_or_else(|| "-".to_owned(), |time| time.to_string());
     output::print(&format!("position     {}\nhash         {}\nrecorded at  {time}\n", head.position, head.hash))?;
+    let accounts = counted(counts.accounts, "account");
+    output::print(&format!("in all       {}, {accounts}\n", counted(counts.events, "event")))?;
     if head.position > Position::START {
         let noted = format!("{}:{}", head.position, head.hash);
         output::print(&format!("to make sure later: postfold verify --head {noted}\n"))?;

@@ -15,7 +15,6 @@
 
 mod apply;
 mod args;
-mod balance;
 mod bench;
 mod connect;
 mod doctor;
@@ -27,6 +26,7 @@ mod log;
 mod output;
 mod progress;
 mod project;
+mod query;
 mod secret;
 mod shutdown;
 mod terminal;
@@ -70,8 +70,15 @@ async fn command(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Init(options) => shutdown.or(init::init(global, &options)).await,
         Command::Apply(options) => apply::apply(global, &options, &shutdown).await,
-        Command::Balance(options) => shutdown.or(balance::balance(global, &options)).await,
-        Command::Balances(options) => shutdown.or(balance::balances(global, &options)).await,
+        Command::Balance(options) => shutdown.or(query::balance(global, &options)).await,
+        Command::Balances(options) => shutdown.or(query::balances(global, &options)).await,
+        Command::Statement(options) => shutdown.or(query::statement(global, &options)).await,
+        Command::Entry(options) => shutdown.or(query::entry(global, &options)).await,
+        Command::Holds(options) => shutdown.or(query::holds(global, &options)).await,
+        Command::TrialBalance(options) => shutdown.or(query::trial_balance(global, &options)).await,
+        Command::BalanceSheet(options) => shutdown.or(query::balance_sheet(global, &options)).await,
+        Command::IncomeStatement(options) => shutdown.or(query::income_statement(global, &options)).await,
+        Command::History(options) => shutdown.or(query::history(global, &options)).await,
         Command::Events(options) => events::events(global, &options, &shutdown).await,
         Command::Head => shutdown.or(log::head(global)).await,
         Command::Verify(options) => shutdown.or(log::verify(global, &options)).await,

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::io::{self, BufWriter, Stdout, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
+use futures::{Stream, StreamExt};
+use postfold::Error;
 use serde::Serialize;
 
 use crate::exit::Failure;
@@ -38,6 +40,24 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure> {
     let mut out = stdout();
     write_json(&mut out, value).and_then(|()| out.flush()).map_err(|error| Failure::stdout(&error))
+}
+
+/// Prints one JSON array, element by element as they come. What fails before the first one leaves nothing
+/// on stdout.
+pub(crate) async fn json_array<T: Serialize>(values: impl Stream<Item = Result<T, Error>>) -> Result<(), Failure> {
+    let mut values = std::pin::pin!(values);
+    let mut next = values.next().await.transpose()?;
+    let mut out = stdout();
+    let stdout = |error: io::Error| Failure::stdout(&error);
+    out.write_all(b"[").map_err(stdout)?;
+    let mut separator: &[u8] = b"";
+    while let Some(value) = next {
+        out.write_all(separator).map_err(stdout)?;
+        serde_json::to_writer(&mut out, &value).map_err(|error| stdout(error.into()))?;
+        separator = b",";
+        next = values.next().await.transpose()?;
+    }
+    out.write_all(b"]\n").and_then(|()| out.flush()).map_err(stdout)
 }
 
 /// Writes one JSON value on a line.

@@ -127,19 +127,16 @@ fn merge(into: &mut Json, patch: Json) -> Vec<String> {
         entries.iter().enumerate().map(|(place, (name, _))| (name.clone(), place)).collect();
     let mut changed = Vec::new();
     for (name, value) in patch {
-        match places.get(name).and_then(|place| entries.get_mut(*place)) {
-            Some((_, old)) => {
-                let before = old.canonical();
-                merge(old, value.clone());
-                if old.canonical() != before {
-                    changed.push(name.clone());
-                }
-            }
-            None => {
-                places.insert(name.clone(), entries.len());
-                entries.push((name.clone(), value.clone()));
+        if let Some((_, old)) = places.get(name).and_then(|place| entries.get_mut(*place)) {
+            let before = old.canonical();
+            merge(old, value.clone());
+            if old.canonical() != before {
                 changed.push(name.clone());
             }
+        } else {
+            places.insert(name.clone(), entries.len());
+            entries.push((name.clone(), value.clone()));
+            changed.push(name.clone());
         }
     }
     changed
