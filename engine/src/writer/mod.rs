@@ -310,6 +310,12 @@ impl Writer {
         let mut chunk = inbox.take(self.settings.batch_commands_max.saturating_sub(self.open.commands));
         let mut needs = self.needs(&chunk);
         while !chunk.is_empty() {
+            if loads == Loads::All && self.lacks_uncertain(&needs) {
+                // What is decided and not in the log yet would be missing from what is loaded: it is taken back,
+                // and decided once more on what was loaded before it.
+                self.state.take_back();
+                chunk.splice(..0, std::mem::take(&mut self.open).requests);
+            }
             match self.load(needs, loads).await {
                 Ok(Step::Done) => {}
                 Err(error) if loads == Loads::All => {
@@ -345,12 +351,18 @@ impl Writer {
         needs
     }
 
+    /// Whether an answer is missing that any event may change, whatever else it touches.
+    fn lacks_uncertain(&self, needs: &[Need]) -> bool {
+        let uncertain = |need: &&Need| matches!(need, Need::Due(_) | Need::AsOf(..));
+        needs.iter().filter(uncertain).any(|need| self.state.lacks(need))
+    }
+
     async fn load(&mut self, mut needs: Vec<Need>, loads: Loads) -> Result<Step, Error> {
         needs.retain(|need| self.state.lacks(need));
         if needs.is_empty() {
             return Ok(Step::Done);
         }
-        if loads == Loads::Certain && needs.iter().any(|need| matches!(need, Need::Due(_) | Need::AsOf(..))) {
+        if loads == Loads::Certain && self.lacks_uncertain(&needs) {
             return Ok(Step::Blocked);
         }
         let mut seen = std::collections::HashSet::new();

@@ -100,13 +100,18 @@ pub async fn assert_verifies(ledger: &Ledger) {
     assert!(report.is_clean(), "{:#?}", report.problems);
 }
 
-/// Sends each row to a ledger on each store that was set up the same way, and looks at the answer; in
-/// PostgreSQL also to a new writer for each row, which knows nothing yet. A row `clock <time>` moves the
-/// clock.
+/// Sends each row to a ledger on each store that was set up the same way, and looks at the answer: once row
+/// by row and once all of them at a time, so that they are decided together. In PostgreSQL also to a new
+/// writer for each row, which knows nothing yet. A row `clock <time>` moves the clock.
 pub async fn check(setup: &[&str], rows: &[(&str, Value)]) {
     for (store, ledger, clock) in both().await {
         given(&ledger, setup).await;
         answer(store, rows, &clock, async || ledger.clone()).await;
+        assert_verifies(&ledger).await;
+    }
+    for (store, ledger, clock) in both().await {
+        given(&ledger, setup).await;
+        answer_together(store, rows, &clock, &ledger).await;
         assert_verifies(&ledger).await;
     }
     let (ledger, name) = postgres_at(noon()).await;
@@ -128,6 +133,30 @@ async fn answer(store: &str, rows: &[(&str, Value)], clock: &ManualClock, ledger
         }
         let answered = send(&ledger().await, command).await;
         assert!(contains(&answered, expected), "{store}: {command}\n  answered {answered}\n  expected {expected}");
+    }
+}
+
+async fn answer_together(store: &str, rows: &[(&str, Value)], clock: &ManualClock, ledger: &Ledger) {
+    let mut sent = Vec::new();
+    for (command, expected) in rows {
+        if let Some(time) = command.strip_prefix("clock ") {
+            clock.set(time.parse().expect("a time"));
+            continue;
+        }
+        let answer = match Command::from_json(command) {
+            Ok(read) => Ok(ledger.enqueue(read).await.expect("a place in the queue")),
+            Err(invalid) => Err(invalid),
+        };
+        sent.push((command, expected, answer));
+    }
+    for (command, expected, answer) in sent {
+        let outcome = match answer {
+            Ok(answer) => answer.await.expect("an answer").expect("infrastructure"),
+            Err(invalid) => Outcome::Invalid(invalid),
+        };
+        let answered = serde_json::to_value(outcome).expect("an outcome");
+        let kept = contains(&answered, expected);
+        assert!(kept, "{store}, all at a time: {command}\n  answered {answered}\n  expected {expected}");
     }
 }
 
