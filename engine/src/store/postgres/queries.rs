@@ -3,7 +3,7 @@
 //! | look-up | statement | cost |
 //! |---|---|---|
 //! | accounts with all their legs | `accounts_now.sql` | one look-up an account |
-//! | accounts with the legs of a span of time | `accounts_effective.sql` | every posting of the page's accounts, and its event |
+//! | accounts with the legs of a span of time | `accounts_effective.sql` | every posting of the page's accounts, and its event; of a release, its hold |
 //! | the position of a time | `recorded_by.sql` | the logarithm of the log |
 //! | statement | `sums.sql`, `moves.sql` | each page: every posting of the account, and its event |
 //! | events that match | built here | the range of positions it is given; a stream: its events |

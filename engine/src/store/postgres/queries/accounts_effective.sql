@@ -1,32 +1,40 @@
 -- A page of accounts, with the totals of what took effect within a span of time, as of a position.
 --
--- Which side a pending amount stands on is told by the running totals: the leg before it is the account's
--- own. What a hold reserved is released no earlier than the hold itself takes effect.
+-- Only a hold makes something pending, all else releases it: that and the sign tell on which side a pending
+-- amount stands. What a hold reserved is released no earlier than the hold itself takes effect.
 with page as (
     select account_id, code, currency, scale, type, normal from {schema}.account
     where ledger_id = $1 and account_id <= $2 and {codes} and (code, currency) > ($4, $5)
     order by code, currency limit $6
 ), moved as (
-    select posting.account_id, posting.posted, event.effective_at,
-        greatest(event.effective_at, placed.effective_at) as pending_at,
-        posting.debits_pending - lag(posting.debits_pending, 1, 0::numeric) over legs as debits_pending,
-        posting.credits_pending - lag(posting.credits_pending, 1, 0::numeric) over legs as credits_pending
+    select posting.account_id, posting.posted, posting.pending, event.effective_at,
+        (posting.pending > 0) = (event.kind = 'hold.placed') as pends_debit,
+        case when posting.pending = 0 then null
+            when event.kind = 'hold.placed' then event.effective_at
+            else greatest(event.effective_at, (
+                -- Found again for its data, which need not be carried along for all the others.
+                select placed.effective_at from {schema}.event as release
+                join {schema}.event as placed
+                    on placed.ledger_id = $1 and placed.position = (release.data ->> 'placed')::bigint
+                where release.ledger_id = $1 and release.position = posting.position
+            ))
+        end as pending_at
     from page
     join {schema}.posting on posting.ledger_id = $1 and posting.account_id = page.account_id
         and posting.position <= $2
     join {schema}.event on event.ledger_id = $1 and event.position = posting.position
-    left join {schema}.event as placed on placed.ledger_id = $1 and placed.position =
-        case when posting.pending <> 0 and event.kind <> 'hold.placed' then (event.data ->> 'placed')::bigint end
-    window legs as (partition by posting.account_id order by posting.position, posting.leg)
+    offset 0 -- Each row's time is found once, not once for each sum.
 ), total as (
     select account_id,
-        sum(greatest(posted, 0)) filter (where posts) as debits_posted,
-        sum(greatest(-posted, 0)) filter (where posts) as credits_posted,
-        sum(debits_pending) filter (where pends) as debits_pending,
-        sum(credits_pending) filter (where pends) as credits_pending
+        sum(posted) filter (where posted > 0 and posts) as debits_posted,
+        -sum(posted) filter (where posted < 0 and posts) as credits_posted,
+        sum(pending) filter (where pends_debit and pends) as debits_pending,
+        -sum(pending) filter (where not pends_debit and pends) as credits_pending
     from (
-        select *, ($7::timestamptz is null or effective_at >= $7) and ($8::timestamptz is null or effective_at <= $8) as posts,
-            ($7::timestamptz is null or pending_at >= $7) and ($8::timestamptz is null or pending_at <= $8) as pends
+        select *,
+            ($7::timestamptz is null or effective_at >= $7) and ($8::timestamptz is null or effective_at <= $8) as posts,
+            pending_at is not null and ($7::timestamptz is null or pending_at >= $7)
+                and ($8::timestamptz is null or pending_at <= $8) as pends
         from moved
     ) as leg
     group by account_id
