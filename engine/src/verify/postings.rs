@@ -32,7 +32,8 @@ pub(super) async fn digest(log: &Log, range: Range, mut done: impl FnMut(u64)) -
         for row in &page {
             stored.add(range, row);
         }
-        done(u64::try_from(page.len()).unwrap_or(u64::MAX));
+        let within = page.iter().filter(|row| row.key.position <= range.upto).count();
+        done(u64::try_from(within).unwrap_or(u64::MAX));
     }
 }
 
