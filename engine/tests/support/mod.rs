@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use postfold::{Command, Ledger, ManualClock, Outcome, PostgresSettings, Timestamp};
 use serde_json::{Value, json};
+use sqlx::Connection;
 
 /// The server that tests run on.
 pub fn database_url() -> String {
@@ -40,10 +41,10 @@ fn noon() -> Timestamp {
 }
 
 /// A new ledger in PostgreSQL with a clock that stands still, and its name.
-async fn postgres_at(now: Timestamp) -> (Ledger, String) {
+async fn postgres_at(clock: Arc<ManualClock>) -> (Ledger, String) {
     let name = fresh_name();
     postfold::init(database_url(), &name, &settings(), true).await.expect("init");
-    let builder = Ledger::builder().postgres(settings()).clock(Arc::new(ManualClock::new(now)));
+    let builder = Ledger::builder().postgres(settings()).clock(clock);
     (builder.connect(database_url(), &name).await.expect("connect"), name)
 }
 
@@ -102,7 +103,8 @@ pub async fn assert_verifies(ledger: &Ledger) {
 
 /// Sends each row to a ledger on each store that was set up the same way, and looks at the answer: once row
 /// by row and once all of them at a time, so that they are decided together. In PostgreSQL also to a new
-/// writer for each row, which knows nothing yet. A row `clock <time>` moves the clock.
+/// writer for each row, which knows nothing yet, and within a transaction of the host's for each row. A row
+/// `clock <time>` moves the clock.
 pub async fn check(setup: &[&str], rows: &[(&str, Value)]) {
     for (store, ledger, clock) in both().await {
         given(&ledger, setup).await;
@@ -114,7 +116,12 @@ pub async fn check(setup: &[&str], rows: &[(&str, Value)]) {
         answer_together(store, rows, &clock, &ledger).await;
         assert_verifies(&ledger).await;
     }
-    let (ledger, name) = postgres_at(noon()).await;
+    let clock = Arc::new(ManualClock::new(noon()));
+    let (ledger, _) = postgres_at(clock.clone()).await;
+    given(&ledger, setup).await;
+    answer_in_host(rows, &clock, &ledger).await;
+    assert_verifies(&ledger).await;
+    let (ledger, name) = postgres_at(Arc::new(ManualClock::new(noon()))).await;
     given(&ledger, setup).await;
     let clock = Arc::new(ManualClock::new(noon()));
     let anew = async || {
@@ -157,6 +164,28 @@ async fn answer_together(store: &str, rows: &[(&str, Value)], clock: &ManualCloc
         let answered = serde_json::to_value(outcome).expect("an outcome");
         let kept = contains(&answered, expected);
         assert!(kept, "{store}, all at a time: {command}\n  answered {answered}\n  expected {expected}");
+    }
+}
+
+async fn answer_in_host(rows: &[(&str, Value)], clock: &ManualClock, ledger: &Ledger) {
+    let mut host = sqlx::PgConnection::connect(&database_url()).await.expect("a connection");
+    for (command, expected) in rows {
+        if let Some(time) = command.strip_prefix("clock ") {
+            clock.set(time.parse().expect("a time"));
+            continue;
+        }
+        let outcome = match Command::from_json(command) {
+            Ok(read) => {
+                let mut transaction = host.begin().await.expect("a transaction");
+                let outcome = ledger.post_in(&mut transaction, read).await.expect("infrastructure");
+                transaction.commit().await.expect("a commit");
+                outcome
+            }
+            Err(invalid) => Outcome::Invalid(invalid),
+        };
+        let answered = serde_json::to_value(outcome).expect("an outcome");
+        let kept = contains(&answered, expected);
+        assert!(kept, "in the host's transaction: {command}\n  answered {answered}\n  expected {expected}");
     }
 }
 
