@@ -8,7 +8,7 @@ pub struct Settings {
     /// Commands that wait for the writer; callers beyond wait to be let in. Default 8,192.
     pub queue_commands: usize,
     /// So many commands, members of batches counted, are gathered into one commit; the last one may be a
-    /// batch that goes beyond. Default 2,000.
+    /// batch that goes beyond. Default 500.
     pub batch_commands_max: usize,
     /// Accounts kept in memory between batches, with their balances. Default 100,000.
     pub cached_accounts: usize,
@@ -38,7 +38,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             queue_commands: 8_192,
-            batch_commands_max: 2_000,
+            batch_commands_max: 500,
             cached_accounts: 100_000,
             cached_ids: 20_000,
             cached_streams: 100_000,

@@ -44,8 +44,6 @@ pub(super) struct Effect<'a> {
 
 /// The legs that a command names: the stages "existence" and "scale and left-out currency".
 pub(super) fn named<'a>(state: &'a State, legs: &[crate::command::Leg]) -> Result<Vec<Leg<'a>>, Stop> {
-    let codes = legs.iter().map(|leg| leg.account.as_str());
-    require(state, codes)?;
     let accounts = legs.iter().map(|leg| find(state, &leg.account, leg.currency.as_deref()));
     let accounts = accounts.collect::<Result<Vec<_>, _>>()?;
     let resolved = legs.iter().zip(accounts).enumerate();
@@ -60,7 +58,6 @@ pub(super) fn between<'a>(
     currency: Option<&str>,
 ) -> Result<Vec<Leg<'a>>, Stop> {
     let codes = route.codes();
-    require(state, codes.into_iter())?;
     let accounts = [find(state, codes[0], currency)?, find(state, codes[1], currency)?];
     let sides = sides(route, accounts)?;
     let leg = |at: usize| Leg::new(Place::Amount, codes[at], accounts[at], SideAmount::new(sides[at], amount));

@@ -1,6 +1,7 @@
 //! A batch of requests that was decided: its rows, and what every caller is to be told once they are durable.
 
 use super::Request;
+use crate::decide;
 use crate::draft::Draft;
 use crate::error::Error;
 use crate::observe;
@@ -24,7 +25,7 @@ impl Batch {
     }
 
     /// Decides requests in order, up to the first for which something is missing; answers that one and all
-    /// behind it, and what they need.
+    /// behind it, and what all of them need, so that it is loaded in one go.
     pub(super) fn add(&mut self, state: &mut State, requests: Vec<Request>) -> (Vec<Request>, Vec<Need>) {
         let mut requests = requests.into_iter();
         while let Some(request) = requests.next() {
@@ -36,6 +37,9 @@ impl Batch {
                 }
                 Err(mut needs) => {
                     let rest: Vec<Request> = std::iter::once(request).chain(requests).collect();
+                    for request in &rest {
+                        decide::needs(state, &request.command, &mut needs);
+                    }
                     self.try_on(state, &rest[1..], &mut needs);
                     return (rest, needs);
                 }
@@ -44,7 +48,7 @@ impl Batch {
         (Vec::new(), Vec::new())
     }
 
-    /// Decides further requests only to see what they need, so that all is loaded in one go.
+    /// Decides further requests only to see what they need beyond what can be read off them.
     fn try_on(&mut self, state: &mut State, requests: &[Request], needs: &mut Vec<Need>) {
         let save = self.draft.save(state);
         for request in requests {

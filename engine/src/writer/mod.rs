@@ -308,7 +308,7 @@ impl Writer {
     /// Decides what waits, in order, as far as the batch has room.
     async fn decide(&mut self, inbox: &mut Inbox, loads: Loads) -> Result<Step, Error> {
         let mut chunk = inbox.take(self.settings.batch_commands_max.saturating_sub(self.open.commands));
-        let mut needs = self.needs(&chunk);
+        let mut needs = self.ids_to_look_up(&chunk);
         while !chunk.is_empty() {
             if loads == Loads::All && self.lacks_uncertain(&needs) {
                 // What is decided and not in the log yet would be missing from what is loaded: it is taken back,
@@ -336,18 +336,16 @@ impl Writer {
         Ok(Step::Done)
     }
 
-    /// What these commands need whatever the state.
-    fn needs(&mut self, requests: &[Request]) -> Vec<Need> {
+    /// The ids of these commands, where they may well have been used.
+    fn ids_to_look_up(&mut self, requests: &[Request]) -> Vec<Need> {
         let mut needs = Vec::new();
         let commands: usize = requests.iter().map(|request| request.command.count()).sum();
-        let look_up = std::mem::take(&mut self.look_up) || (self.wary > 0 && commands > 1);
-        self.wary = self.wary.saturating_sub(1);
-        for request in requests {
-            decide::needs(&self.state, &request.command, &mut needs);
-            if look_up {
+        if std::mem::take(&mut self.look_up) || (self.wary > 0 && commands > 1) {
+            for request in requests {
                 decide::ids(&request.command, &mut needs);
             }
         }
+        self.wary = self.wary.saturating_sub(1);
         needs
     }
 
