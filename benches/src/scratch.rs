@@ -1,8 +1,10 @@
 //! The schema that a bench works in: claimed, emptied before each run, dropped at the end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postfold::{Ledger, PostgresSettings};
+use tokio::sync::Mutex;
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::error::BenchError;
@@ -21,6 +23,9 @@ pub(crate) struct Scratch {
     /// The bench's own connection, which holds the claim.
     pub(crate) client: Client,
     url: String,
+    /// Held while the schema is filled: that goes to its end, also when nobody waits for it any more, since
+    /// it would make the schema again behind a drop.
+    filling: Arc<Mutex<()>>,
     /// Its name, not quoted.
     pub(crate) schema: String,
 }
@@ -41,7 +46,7 @@ impl Scratch {
                  (a bench works in the schema of that name with _bench behind it)"
             )));
         }
-        let scratch = Self { client, url: url.to_owned(), schema: schema.to_owned() };
+        let scratch = Self { client, url: url.to_owned(), filling: Arc::default(), schema: schema.to_owned() };
         scratch.remove().await?;
         Ok(scratch)
     }
@@ -53,7 +58,13 @@ impl Scratch {
             "drop schema if exists {schema} cascade; create schema {schema}; comment on schema {schema} is '{MARK}'"
         );
         self.client.batch_execute(&again).await?;
-        postfold::init(self.url.as_str(), LEDGER, &self.settings(), false).await?;
+        let (url, settings) = (self.url.clone(), self.settings());
+        let filling = Arc::clone(&self.filling).lock_owned().await;
+        let filled = tokio::spawn(async move {
+            let _filling = filling;
+            postfold::init(url, LEDGER, &settings, false).await
+        });
+        filled.await.map_err(|error| BenchError::Process(error.to_string()))??;
         Ok(Ledger::builder().postgres(self.settings()).connect(self.url.as_str(), LEDGER).await?)
     }
 
@@ -63,6 +74,7 @@ impl Scratch {
     }
 
     async fn remove(&self) -> Result<(), BenchError> {
+        let _idle = self.filling.lock().await;
         Ok(self.client.batch_execute(&format!("drop schema if exists {} cascade", self.quoted())).await?)
     }
 
