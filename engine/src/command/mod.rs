@@ -2,7 +2,7 @@
 //!
 //! A [`Command`] is plain data. The JSON of the contract and the Rust types are two spellings of the
 //! same thing: [`Command::from_json`] reads it, serde writes it. Whether a command makes sense at all
-//! is `shape`'s to say; whether the ledger allows it, [`crate::decide`]'s.
+//! is `shape`'s to say; whether the ledger allows it, `decide`'s.
 
 mod build;
 mod fingerprint;
