@@ -2,9 +2,9 @@
 
 use jiff_sqlx::ToSqlx;
 use rust_decimal::Decimal;
-use sqlx::AssertSqlSafe;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgDatabaseError, Postgres};
+use sqlx::{AssertSqlSafe, Executor};
 
 use super::{PostgresStore, copy, failed};
 use crate::draft::Draft;
@@ -17,7 +17,7 @@ pub(super) async fn append(store: &PostgresStore, draft: &Draft) -> Result<(), A
     let mut kept = store.writer.lock().await;
     let mut connection = match kept.take() {
         Some(connection) => connection,
-        None => store.pool.acquire().await.map_err(|error| AppendError::Failed(failed(error)))?,
+        None => writer(store).await.map_err(|error| AppendError::Failed(failed(error)))?,
     };
     match append_on(store, &mut connection, draft).await {
         Ok(()) => {
@@ -29,6 +29,16 @@ pub(super) async fn append(store: &PostgresStore, draft: &Draft) -> Result<(), A
             Err(error)
         }
     }
+}
+
+/// A connection for the writer.
+///
+/// The plan of the one statement does not depend on what it is given, but the server would plan it anew
+/// each time for a batch of a few rows, which takes longer than to run it.
+pub(super) async fn writer(store: &PostgresStore) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    let mut connection = store.pool.acquire().await?;
+    connection.execute("set plan_cache_mode = force_generic_plan; set jit = off").await?;
+    Ok(connection)
 }
 
 /// Appends on this connection; within the transaction that is under way on it, if one is.
@@ -84,7 +94,8 @@ async fn append_small(store: &PostgresStore, connection: &mut PgConnection, draf
     let amount = |column: fn(&Posting) -> Minor| -> Vec<Decimal> {
         postings.iter().map(|posting| money::to_decimal(column(posting), posting.scale)).collect()
     };
-    sqlx::query(AssertSqlSafe(store.sql.append_small.as_str()))
+    let sql = if accounts.is_empty() { &store.sql.append_entries } else { &store.sql.append_small };
+    let mut query = sqlx::query(AssertSqlSafe(sql.as_str()))
         .bind(store.ledger_id)
         .bind(events.iter().map(|event| event.position.get()).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.id.as_deref()).collect::<Vec<_>>())
@@ -97,12 +108,6 @@ async fn append_small(store: &PostgresStore, connection: &mut PgConnection, draf
         .bind(events.iter().map(|event| event.effective_at.to_sqlx()).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.recorded_at.to_sqlx()).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.hash.as_bytes().as_slice()).collect::<Vec<_>>())
-        .bind(accounts.iter().map(|account| account.0.id.get()).collect::<Vec<_>>())
-        .bind(accounts.iter().map(|account| &*account.0.code).collect::<Vec<_>>())
-        .bind(accounts.iter().map(|account| &*account.0.currency).collect::<Vec<_>>())
-        .bind(accounts.iter().map(|account| i16::from(account.0.scale)).collect::<Vec<_>>())
-        .bind(accounts.iter().map(|account| account.0.account_type.as_str()).collect::<Vec<_>>())
-        .bind(accounts.iter().map(|account| account.0.normal.as_str()).collect::<Vec<_>>())
         .bind(postings.iter().map(|posting| posting.account_id.get()).collect::<Vec<_>>())
         .bind(postings.iter().map(|posting| posting.position.get()).collect::<Vec<_>>())
         .bind(postings.iter().map(|posting| posting.leg).collect::<Vec<_>>())
@@ -111,10 +116,17 @@ async fn append_small(store: &PostgresStore, connection: &mut PgConnection, draf
         .bind(amount(|posting| posting.totals.debits_posted))
         .bind(amount(|posting| posting.totals.credits_posted))
         .bind(amount(|posting| posting.totals.debits_pending))
-        .bind(amount(|posting| posting.totals.credits_pending))
-        .execute(connection)
-        .await
-        .map(|_| ())
+        .bind(amount(|posting| posting.totals.credits_pending));
+    if !accounts.is_empty() {
+        query = query
+            .bind(accounts.iter().map(|account| account.0.id.get()).collect::<Vec<_>>())
+            .bind(accounts.iter().map(|account| &*account.0.code).collect::<Vec<_>>())
+            .bind(accounts.iter().map(|account| &*account.0.currency).collect::<Vec<_>>())
+            .bind(accounts.iter().map(|account| i16::from(account.0.scale)).collect::<Vec<_>>())
+            .bind(accounts.iter().map(|account| account.0.account_type.as_str()).collect::<Vec<_>>())
+            .bind(accounts.iter().map(|account| account.0.normal.as_str()).collect::<Vec<_>>());
+    }
+    query.execute(connection).await.map(|_| ())
 }
 
 /// By account: neighbours in the index are inserted together.

@@ -18,7 +18,7 @@ with lease as materialized (
 ), accounts as (
     insert into {schema}.account (ledger_id, account_id, code, currency, scale, type, normal)
     select $1, account_id, code, currency, scale, type, normal
-    from unnest($13::bigint[], $14::text[], $15::text[], $16::smallint[], $17::text[], $18::text[])
+    from unnest($22::bigint[], $23::text[], $24::text[], $25::smallint[], $26::text[], $27::text[])
         as row (account_id, code, currency, scale, type, normal)
     where (select count(*) from events) > 0
     returning 1
@@ -28,7 +28,7 @@ insert into {schema}.posting
      debits_posted, credits_posted, debits_pending, credits_pending)
 select $1, account_id, position, leg, posted, pending, debits_posted, credits_posted, debits_pending, credits_pending
 from unnest(
-    $19::bigint[], $20::bigint[], $21::integer[], $22::numeric[], $23::numeric[],
-    $24::numeric[], $25::numeric[], $26::numeric[], $27::numeric[]
+    $13::bigint[], $14::bigint[], $15::integer[], $16::numeric[], $17::numeric[],
+    $18::numeric[], $19::numeric[], $20::numeric[], $21::numeric[]
 ) as row (account_id, position, leg, posted, pending, debits_posted, credits_posted, debits_pending, credits_pending)
 where (select count(*) from events) > 0 and (select count(*) from accounts) >= 0

@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, Postgres};
 
-use super::{PostgresStore, failed};
+use super::{PostgresStore, append, failed};
 use crate::error::Error;
 
 /// The lock's key, from `{schema}` and the ledger's number, which is `$1`.
@@ -42,7 +42,7 @@ impl PostgresStore {
         let mut kept = self.writer.lock().await;
         let connection = match kept.take() {
             Some(connection) => connection,
-            None => self.pool.acquire().await.map_err(failed)?,
+            None => append::writer(self).await.map_err(failed)?,
         };
         *kept = Some(self.run(connection, &self.sql.lease.take).await?);
         Ok(())

@@ -1,0 +1,25 @@
+-- One statement, one round trip: events that open no account, and their postings.
+--
+-- As `append_small.sql`, without what most batches do not need: a trigger fires for a statement without rows, too.
+with lease as materialized (
+    select pg_advisory_xact_lock_shared({lease_key})
+), events as (
+    insert into {schema}.event
+        (ledger_id, position, id, stream, version, kind, schema, data, meta, effective_at, recorded_at, hash)
+    select $1, position, id, stream, version, kind, schema, data::json, meta::json, effective_at, recorded_at, hash
+    from unnest(
+        $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::smallint[],
+        $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bytea[]
+    ) as row (position, id, stream, version, kind, schema, data, meta, effective_at, recorded_at, hash)
+    where (select count(*) from lease) > 0
+    returning 1
+)
+insert into {schema}.posting
+    (ledger_id, account_id, position, leg, posted, pending,
+     debits_posted, credits_posted, debits_pending, credits_pending)
+select $1, account_id, position, leg, posted, pending, debits_posted, credits_posted, debits_pending, credits_pending
+from unnest(
+    $13::bigint[], $14::bigint[], $15::integer[], $16::numeric[], $17::numeric[],
+    $18::numeric[], $19::numeric[], $20::numeric[], $21::numeric[]
+) as row (account_id, position, leg, posted, pending, debits_posted, credits_posted, debits_pending, credits_pending)
+where (select count(*) from events) > 0
