@@ -52,7 +52,10 @@ impl Default for PostgresSettings {
     }
 }
 
-/// A way to PostgreSQL: a URL, or a pool of the host application's.
+/// A way to PostgreSQL: a URL, or a pool of the host application's, whose options are taken over.
+///
+/// A pooler in between must pool sessions: the writers' turns are a session lock, followers `LISTEN`, and statements
+/// are prepared.
 #[derive(Clone, Debug)]
 pub enum Connection {
     /// `postgres://user:password@host:port/database`; add `?sslmode=verify-full` for TLS.
