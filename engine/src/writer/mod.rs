@@ -53,7 +53,7 @@ const WARY_BATCHES: usize = 32;
 ///
 /// Without that wait, callers that post one each split into two halves that alternate; with it, a large
 /// batch would leave the database idle.
-const SEND_AT_ONCE: usize = 100;
+const SEND_AT_ONCE: usize = 16;
 
 /// A command on its way to the writer.
 pub(crate) struct Request {

@@ -48,7 +48,7 @@ pub(super) async fn append_on(
     draft: &Draft,
 ) -> Result<(), AppendError> {
     let appended = if draft.events.len() < store.settings.copy_from_rows {
-        append_small(store, connection, draft).await
+        by_statement(store, connection, draft).await
     } else {
         copy::append(store, connection, draft).await
     };
@@ -87,14 +87,14 @@ fn classify(error: sqlx::Error) -> AppendError {
     }
 }
 
-async fn append_small(store: &PostgresStore, connection: &mut PgConnection, draft: &Draft) -> Result<(), sqlx::Error> {
+async fn by_statement(store: &PostgresStore, connection: &mut PgConnection, draft: &Draft) -> Result<(), sqlx::Error> {
     let events = &draft.events;
     let accounts = &draft.accounts;
     let postings = sorted(&draft.postings);
     let amount = |column: fn(&Posting) -> Minor| -> Vec<Decimal> {
         postings.iter().map(|posting| money::to_decimal(column(posting), posting.scale)).collect()
     };
-    let sql = if accounts.is_empty() { &store.sql.append_entries } else { &store.sql.append_small };
+    let sql = if accounts.is_empty() { &store.sql.append } else { &store.sql.append_with_accounts };
     let mut query = sqlx::query(AssertSqlSafe(sql.as_str()))
         .bind(store.ledger_id)
         .bind(events.iter().map(|event| event.position.get()).collect::<Vec<_>>())

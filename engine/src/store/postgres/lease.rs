@@ -56,7 +56,7 @@ impl PostgresStore {
         }
     }
 
-    /// Shares the lease until the transaction on this connection ends; `append_small.sql` does it by itself.
+    /// Shares the lease until the transaction on this connection ends; `append.sql` does it by itself.
     pub(super) async fn share_lease(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let share = sqlx::query(AssertSqlSafe(self.sql.lease.share.as_str()));
         share.bind(self.ledger_id).execute(connection).await.map(|_| ())

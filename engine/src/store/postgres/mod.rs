@@ -3,7 +3,7 @@
 //! | phase | statement | round trips |
 //! |---|---|---|
 //! | load what the batch touches and the cache lacks | `load_accounts.sql`, `load_events.sql`; seldom `load_due.sql`, `load_as_of.sql` | 0 to 2 |
-//! | append fewer rows than `copy_from_rows` | `append_entries.sql`, or `append_small.sql` where accounts are opened | 1 |
+//! | append fewer rows than `copy_from_rows` | `append.sql` | 1 |
 //! | append more | `BEGIN`, `COPY event`, `COPY account`, `COPY posting`, `COMMIT` | 6 to 8 |
 //! | within the host's transaction | see [`post_in`] | 5 or 6 |
 //! | announce | `pg_notify`, debounced, after the commit | 1, off the path |
@@ -76,8 +76,8 @@ struct Sql {
     load_events: String,
     load_due: String,
     load_as_of: String,
-    append_small: String,
-    append_entries: String,
+    append: String,
+    append_with_accounts: String,
     post_in: String,
     copy_event: String,
     copy_account: String,
@@ -118,8 +118,10 @@ impl Sql {
             load_events: fill(include_str!("load_events.sql")),
             load_due: fill(include_str!("load_due.sql")),
             load_as_of: fill(include_str!("load_as_of.sql")),
-            append_small: fill(include_str!("append_small.sql")),
-            append_entries: fill(include_str!("append_entries.sql")),
+            append: fill(&include_str!("append.sql").replace("{accounts}", "")),
+            append_with_accounts: fill(
+                &include_str!("append.sql").replace("{accounts}", include_str!("append_accounts.sql")),
+            ),
             post_in: fill(include_str!("post_in.sql")),
             copy_event: fill(
                 "copy {schema}.event (ledger_id, position, id, stream, version, kind, schema, data, meta, \

@@ -5,7 +5,7 @@
 //! | look | `post_in.sql`: the end of the log as the transaction sees it | 1 |
 //! | savepoint | `SAVEPOINT` | 1 |
 //! | load | what the command touches, its ids included | 1 or 2 |
-//! | append | `append_small.sql`, or `COPY` | 1 |
+//! | append | `append.sql`, or `COPY` | 1 |
 //! | release | `RELEASE SAVEPOINT`, or `ROLLBACK TO` it after a lost race or a failure | 1 |
 //!
 //! Nothing of the open ledger's writer is used or changed: its cache is of what was committed. When the host

@@ -1,6 +1,9 @@
--- One statement, one round trip: events that open no account, and their postings.
+-- One statement, one round trip: the events, the accounts they open (`append_accounts.sql`, for
+-- batches that open some), their postings.
 --
--- As `append_small.sql`, without what most batches do not need: a trigger fires for a statement without rows, too.
+-- A data-modifying CTE does not by itself run first. The counts make the later inserts wait for the
+-- events: so a lost race is reported by event_pkey, and two losers cannot wait for each other. The events
+-- in turn wait for a share of the lease: where somebody has taken it, this batch comes after theirs.
 with lease as materialized (
     select pg_advisory_xact_lock_shared({lease_key})
 ), events as (
@@ -14,6 +17,7 @@ with lease as materialized (
     where (select count(*) from lease) > 0
     returning 1
 )
+{accounts}
 insert into {schema}.posting
     (ledger_id, account_id, position, leg, posted, pending,
      debits_posted, credits_posted, debits_pending, credits_pending)
