@@ -20,7 +20,8 @@ pub struct Settings {
     pub cached_aggregates: usize,
     /// Events read at a time while catching up. Default 1,000.
     pub page_events: usize,
-    /// A writer that is further behind than this drops what it knows and reads what it needs. Default 20,000.
+    /// A writer that is behind by more events than this drops what it knows and reads what it needs, which is
+    /// cheaper than to fold them all. Default 200.
     pub catch_up_events_max: usize,
     /// How long a writer keeps the ledger's lease while it has work and others may wait. Default 10 ms.
     pub lease_hold: Duration,
@@ -44,7 +45,7 @@ impl Default for Settings {
             cached_streams: 100_000,
             cached_aggregates: 10_000,
             page_events: 1_000,
-            catch_up_events_max: 20_000,
+            catch_up_events_max: 200,
             lease_hold: Duration::from_millis(10),
             attempts_max: 1_000,
             fold_attempts_max: 100,

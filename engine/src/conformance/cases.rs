@@ -6,6 +6,7 @@ use std::pin::pin;
 use futures::StreamExt;
 use futures::future::join_all;
 use rust_decimal::Decimal;
+use tokio::sync::oneshot;
 
 use super::{Broken, Fixture};
 use crate::account::Side;
@@ -196,7 +197,11 @@ async fn pages(book: &Book) -> Checked {
 async fn following(book: &Book) -> Checked {
     let count = 2 + 1 + WRITERS * COMMANDS;
     let mut follower = pin!(book.writers[WRITERS - 1].log().follow(Position::START).take(count));
+    // Nobody writes before the follower looks at the empty log: so it has to wait, and to be woken.
+    let (looks, begin) = oneshot::channel();
     let reading = async {
+        // Whoever writes listens until then.
+        let _ = looks.send(());
         let mut next = Position::START.next();
         while let Some(event) = follower.next().await {
             let position = event?.position;
@@ -205,7 +210,12 @@ async fn following(book: &Book) -> Checked {
         }
         Ok(())
     };
-    let (written, read) = futures::join!(book.busy(), reading);
+    let writing = async {
+        // A sender that is gone looked before.
+        let _ = begin.await;
+        book.busy().await
+    };
+    let (written, read) = futures::join!(writing, reading);
     written.and(read)
 }
 

@@ -183,6 +183,12 @@ impl State {
         }
     }
 
+    /// Forgets what stood at an earlier head. States of aggregates have versions, and go on from there.
+    pub(crate) fn restart(&mut self, head: Head) {
+        let aggregates = std::mem::replace(&mut self.aggregates, Tracked::new());
+        *self = Self { aggregates, ..Self::new(head) };
+    }
+
     // Look-ups, pure: what is not here is needed.
 
     /// The accounts of this code, one a currency, in the order in which they were opened.

@@ -286,23 +286,24 @@ impl Writer {
 
     /// Folds what others appended since the head that is known here; answers how many events that were.
     async fn catch_up(&mut self) -> Result<usize, Error> {
-        let mut missed = 0;
-        loop {
+        let head = self.store.head().await?;
+        let missed = head.position.get() - self.state.head.position.get();
+        let missed = usize::try_from(missed).unwrap_or_default();
+        if missed > self.settings.catch_up_events_max {
+            self.state.restart(head);
+            return Ok(missed);
+        }
+        while self.state.head.position < head.position {
             let page = self.store.page(self.state.head.position, self.settings.page_events).await?;
             if page.is_empty() {
-                return Ok(missed);
-            }
-            missed += page.len();
-            if missed > self.settings.catch_up_events_max {
-                // To read what the commands at hand need is the shorter way.
-                self.state = State::new(self.store.head().await?);
-                return Ok(missed);
+                break;
             }
             for event in &page {
                 fold::fold(&mut self.state, event, &event.payload()?)?;
             }
             self.state.settle(&self.state.mark(), bounds(&self.settings));
         }
+        Ok(missed)
     }
 
     /// Decides what waits, in order, as far as the batch has room.
