@@ -3,6 +3,8 @@
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::money::Minor;
+
 /// The five types of account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -57,6 +59,14 @@ impl Side {
         match self {
             Self::Debit => Self::Credit,
             Self::Credit => Self::Debit,
+        }
+    }
+
+    /// An amount that is debit minus credit, as one on this side; and the other way round.
+    pub(crate) const fn signed(self, amount: Minor) -> Minor {
+        match self {
+            Self::Debit => amount,
+            Self::Credit => -amount,
         }
     }
 

@@ -3,7 +3,6 @@
 //! One function for events that were just decided and for events read from the log, so that a
 //! writer that lost a race ends where the winner stands. Pure.
 
-use crate::account::Side;
 use crate::command::Fingerprint;
 use crate::event::{
     AccountChanged, AccountOpened, DailyOut, EntryPosted, Envelope, Event, Movement, Payload, PayloadError,
@@ -79,15 +78,14 @@ fn post_legs(state: &mut State, event: &Event, payload: &Payload) -> Vec<Posting
         let side = leg.amount.side();
         let totals = account.totals.post(side, posted).and_then(|totals| totals.pend(side, pending));
         account.totals = totals.unwrap_or(account.totals);
-        let signed = |amount: Minor| if side == Side::Debit { amount } else { -amount };
-        state.post_as_of(account.facts.id, event.effective_at, signed(posted));
+        state.post_as_of(account.facts.id, event.effective_at, side.signed(posted));
         postings.push(Posting {
             account_id: account.facts.id,
             position: event.position,
             leg: i32::try_from(postings.len()).unwrap_or(i32::MAX),
             scale: account.facts.scale,
-            posted: signed(posted),
-            pending: signed(pending),
+            posted: side.signed(posted),
+            pending: side.signed(pending),
             totals: account.totals,
         });
         state.set_account(account);

@@ -218,7 +218,7 @@ struct Row {
 impl Row {
     fn of(account: &Account) -> Self {
         let facts = &account.facts;
-        let debit = account.totals.debits_posted - account.totals.credits_posted;
+        let debit = account.totals.posted();
         Self { code: Arc::clone(&facts.code), account_type: facts.account_type, normal: facts.normal, debit }
     }
 }
@@ -285,10 +285,7 @@ impl Book {
     /// The accounts of a type, on the side of that type.
     fn amounts(&self, account_type: AccountType) -> impl Iterator<Item = (&Row, Minor)> {
         let of_type = self.accounts.iter().filter(move |row| row.account_type == account_type);
-        of_type.map(move |row| match account_type.normal() {
-            Side::Debit => (row, row.debit),
-            Side::Credit => (row, -row.debit),
-        })
+        of_type.map(move |row| (row, account_type.normal().signed(row.debit)))
     }
 
     fn decimal(&self, minor: Minor) -> Result<Decimal, Error> {

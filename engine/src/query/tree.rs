@@ -118,11 +118,8 @@ impl Node {
 
     fn row(self, level: &str, currency: Arc<str>, position: Position) -> Result<TreeBalance, Error> {
         let normal = self.normal.unwrap_or(Side::Debit);
-        let debit = self.totals.debits_posted - self.totals.credits_posted;
-        let (posted, pending_in, pending_out) = match normal {
-            Side::Debit => (debit, self.totals.debits_pending, self.totals.credits_pending),
-            Side::Credit => (-debit, self.totals.credits_pending, self.totals.debits_pending),
-        };
+        let posted = normal.signed(self.totals.posted());
+        let (pending_in, pending_out) = (self.totals.pending(normal), self.totals.pending(normal.opposite()));
         let decimal = |minor| sum(minor, self.scale, &currency);
         Ok(TreeBalance {
             account: level.replace('\0', ":"),

@@ -105,23 +105,17 @@ impl Account {
 
     /// The posted balance on the normal side.
     pub(crate) fn posted(&self) -> Minor {
-        self.signed(self.totals.debits_posted - self.totals.credits_posted)
+        self.signed(self.totals.posted())
     }
 
     /// What holds will bring, when they settle.
     pub(crate) fn pending_in(&self) -> Minor {
-        match self.facts.normal {
-            Side::Debit => self.totals.debits_pending,
-            Side::Credit => self.totals.credits_pending,
-        }
+        self.totals.pending(self.facts.normal)
     }
 
     /// What holds reserve.
     pub(crate) fn pending_out(&self) -> Minor {
-        match self.facts.normal {
-            Side::Debit => self.totals.credits_pending,
-            Side::Credit => self.totals.debits_pending,
-        }
+        self.totals.pending(self.facts.normal.opposite())
     }
 
     /// What may still leave the account.
@@ -131,10 +125,7 @@ impl Account {
 
     /// A debit-minus-credit amount, on the account's normal side.
     pub(crate) fn signed(&self, debit_minus_credit: Minor) -> Minor {
-        match self.facts.normal {
-            Side::Debit => debit_minus_credit,
-            Side::Credit => -debit_minus_credit,
-        }
+        self.facts.normal.signed(debit_minus_credit)
     }
 
     /// What left on that day.
@@ -192,6 +183,19 @@ impl Totals {
         };
         *total = money::add(*total, amount)?;
         Some(self)
+    }
+
+    /// What is posted, debit minus credit.
+    pub(crate) const fn posted(&self) -> Minor {
+        self.debits_posted - self.credits_posted
+    }
+
+    /// What is pending on a side.
+    pub(crate) const fn pending(&self, side: Side) -> Minor {
+        match side {
+            Side::Debit => self.debits_pending,
+            Side::Credit => self.credits_pending,
+        }
     }
 
     /// Whether nothing is pending.

@@ -7,6 +7,7 @@ mod account;
 mod hold;
 mod tracked;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -270,6 +271,13 @@ impl State {
             Need::Period => self.period().is_err(),
             Need::AsOf(account, time) => self.as_of(*account, *time).is_err(),
         }
+    }
+
+    /// Those of the needs that are not here, each once: what is loaded twice would be there twice.
+    pub(crate) fn lacking(&self, mut needs: Vec<Need>) -> Vec<Need> {
+        let mut seen = HashSet::new();
+        needs.retain(|need| self.lacks(need) && seen.insert(need.clone()));
+        needs
     }
 
     // Changes that a rollback takes back.

@@ -7,7 +7,6 @@ use std::sync::{Arc, LazyLock};
 
 use super::chain::Checked;
 use super::{PAGE_ROWS, Problem};
-use crate::account::Side;
 use crate::error::Error;
 use crate::event::{AccountOpened, Movement, Payload, PostedLeg};
 use crate::fold::Posting;
@@ -149,8 +148,7 @@ impl Books {
         let (posted, pending, side) = (minor(posted)?, minor(pending)?, amount.side());
         let totals = totals.post(side, posted).and_then(|totals| totals.pend(side, pending));
         let totals = totals.ok_or_else(|| format!("the totals of {account} overflow"))?;
-        let signed = |amount: money::Minor| if side == Side::Debit { amount } else { -amount };
-        let (posted, pending) = (signed(posted), signed(pending));
+        let (posted, pending) = (side.signed(posted), side.signed(pending));
         Ok((slot, Posting { account_id: facts.id, position, leg, scale: facts.scale, posted, pending, totals }))
     }
 }

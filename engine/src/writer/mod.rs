@@ -51,8 +51,8 @@ const WARY_BATCHES: usize = 32;
 /// A batch of so many commands that was decided ahead is sent as soon as the commit before it is durable;
 /// a smaller one waits for the callers that are just being answered.
 ///
-/// Without that wait, callers that post one each split into two halves that alternate; with it, a large
-/// batch would leave the database idle.
+/// With the wait, a few callers that post one each share one commit instead of splitting into two halves;
+/// more of them keep the database and the writer busy by turns, and would leave either idle if they waited.
 const SEND_AT_ONCE: usize = 16;
 
 /// A command on its way to the writer.
@@ -356,16 +356,14 @@ impl Writer {
         needs.iter().filter(uncertain).any(|need| self.state.lacks(need))
     }
 
-    async fn load(&mut self, mut needs: Vec<Need>, loads: Loads) -> Result<Step, Error> {
-        needs.retain(|need| self.state.lacks(need));
+    async fn load(&mut self, needs: Vec<Need>, loads: Loads) -> Result<Step, Error> {
+        let needs = self.state.lacking(needs);
         if needs.is_empty() {
             return Ok(Step::Done);
         }
         if loads == Loads::Certain && self.lacks_uncertain(&needs) {
             return Ok(Step::Blocked);
         }
-        let mut seen = std::collections::HashSet::new();
-        needs.retain(|need| seen.insert(need.clone()));
         // What is on its way is not in the log yet. What it touched is in the state, and so is not needed.
         let at = self.state.durable().position;
         self.store.load(&needs, at).await?.fill(&mut self.state, &needs)?;

@@ -14,8 +14,6 @@
 //! Whoever has appended in a transaction cannot lose a race in it again: nobody else can continue a log
 //! whose end they do not see. So those who wait for the lease never hold up the one that they wait for.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Row};
@@ -119,8 +117,7 @@ async fn decide(
     decide::needs(state, command, &mut needs);
     decide::ids(command, &mut needs);
     loop {
-        let mut seen = HashSet::new();
-        needs.retain(|need| state.lacks(need) && seen.insert(need.clone()));
+        needs = state.lacking(needs);
         if !needs.is_empty() {
             load::load(store, connection, &needs, state.head.position).await?.fill(state, &needs)?;
         }

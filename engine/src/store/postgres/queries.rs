@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use rust_decimal::Decimal;
-use sqlx::postgres::{PgRow, Postgres};
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
+use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row};
 
 use super::{PostgresStore, count, event, failed, load, position};
@@ -122,28 +123,37 @@ impl Queries for PostgresStore {
     }
 
     async fn sums(&self, moves: &Moves) -> Result<Sums, Error> {
-        let query = sqlx::query(AssertSqlSafe(self.sql.queries.sums.as_str()));
-        let query = query.bind(self.ledger_id).bind(moves.account.get()).bind(moves.at.get());
-        let query = query.bind(moves.from.map(ToSqlx::to_sqlx)).bind(moves.to.map(ToSqlx::to_sqlx));
-        let query = query.bind(moves.after.map(|key| key.effective_at.to_sqlx()));
-        let query = query.bind(moves.after.map(|key| key.position.get())).bind(moves.after.map(|key| key.leg));
-        let row = query.fetch_one(&self.pool).await.map_err(failed)?;
+        let row = self.about(&self.sql.queries.sums, moves).fetch_one(&self.pool).await.map_err(failed)?;
         let sum = |column: &str| row.try_get::<Decimal, _>(column).map_err(failed);
         Ok(Sums { opening: sum("opening")?, forward: sum("forward")?, closing: sum("closing")? })
     }
 
     async fn moves(&self, moves: &Moves, limit: usize) -> Result<Vec<Move>, Error> {
-        let query = sqlx::query(AssertSqlSafe(self.sql.queries.moves.as_str()));
-        let query = query.bind(self.ledger_id).bind(moves.account.get()).bind(moves.at.get());
-        let query = query.bind(moves.from.map(ToSqlx::to_sqlx)).bind(moves.to.map(ToSqlx::to_sqlx));
-        let query = query.bind(moves.after.map(|key| key.effective_at.to_sqlx()));
-        let query = query.bind(moves.after.map(|key| key.position.get())).bind(moves.after.map(|key| key.leg));
-        let rows = query.bind(count(limit)).fetch_all(&self.pool).await.map_err(failed)?;
+        let rows = self
+            .about(&self.sql.queries.moves, moves)
+            .bind(count(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed)?;
         rows.iter().map(moved).collect()
     }
 }
 
 impl PostgresStore {
+    /// A statement about these legs: its first eight parameters.
+    fn about<'q>(&self, sql: &'q str, moves: &Moves) -> Query<'q, Postgres, PgArguments> {
+        let after = moves.after;
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(self.ledger_id)
+            .bind(moves.account.get())
+            .bind(moves.at.get())
+            .bind(moves.from.map(ToSqlx::to_sqlx))
+            .bind(moves.to.map(ToSqlx::to_sqlx))
+            .bind(after.map(|key| key.effective_at.to_sqlx()))
+            .bind(after.map(|key| key.position.get()))
+            .bind(after.map(|key| key.leg))
+    }
+
     /// The statement for [`Queries::matching`] as far as its conditions. Each combination is a statement
     /// of its own, so that the server plans it by the index that it can use.
     fn conditions(&self, wanted: &Matching, range: Range) -> QueryBuilder<Postgres> {
