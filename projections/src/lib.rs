@@ -48,7 +48,7 @@ pub use event::ReadEvent;
 pub use halt::Halt;
 pub use log::{LogError, LogSource};
 pub use progress::{Phase, Progress};
-pub use projection::{Change, FoldError, Index, Keys, Projection};
+pub use projection::{Added, Change, FoldError, Index, Keys, OnPoison, Projection, RowProjection, row_id};
 pub use projector::{AppliedError, ConfigError, Projector, RunError, RunOutcome, RunReport};
 pub use rebuild::{RebuildError, RebuildReport};
 pub use settings::Settings;

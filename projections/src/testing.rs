@@ -366,7 +366,7 @@ impl<P: Projection> Scenario<P> {
     }
 
     fn fold(&mut self, key: String, event: &ReadEvent) -> Result<(), FoldError> {
-        match self.folder.fold(self.documents.get(&key), &key, event)? {
+        match self.folder.fold(self.documents.get(&key), &key, event)?.change {
             Change::Put(state) => {
                 let stored = self.folder.encode(&state)?;
                 self.documents.insert(key.clone(), self.folder.decode(&stored)?);

@@ -8,10 +8,10 @@ use postfold::Position;
 use super::cache::{Cache, Known};
 use super::deliver::{Outgoing, Place, deliver};
 use crate::event::ReadEvent;
-use crate::folder::{Folder, State};
+use crate::folder::{Folder, fold_one};
 use crate::halt::{Halt, Stop};
 use crate::patience::Context;
-use crate::projection::{Change, FoldError};
+use crate::projection::FoldError;
 use crate::store::Row;
 
 /// Documents that one query reads.
@@ -179,9 +179,9 @@ impl Applier {
         let stored = position;
         for &at in &touch.events {
             let Some(event) = events.get(at).filter(|event| event.position > stored) else { continue };
-            if let Some(change) =
-                fold_one(&*self.folder, state.as_ref(), &touch.key, event).map_err(|error| (at, error))?
-            {
+            let (change, _rows) =
+                fold_one(&*self.folder, state.as_ref(), &touch.key, event).map_err(|error| (at, error))?;
+            if let Some(change) = change {
                 (state, position) = (change, event.position);
             }
         }
@@ -215,21 +215,6 @@ enum Found {
     Stored(Known),
     /// A document of an earlier generation: as good as none, but in the way.
     Stray,
-}
-
-/// Folds one event into one document: its new state, or `None` where it stays as it is.
-#[allow(clippy::option_option, reason = "no change, or a change to nothing: two different answers")]
-pub(crate) fn fold_one(
-    folder: &dyn Folder,
-    state: Option<&State>,
-    key: &str,
-    event: &ReadEvent,
-) -> Result<Option<Option<State>>, FoldError> {
-    Ok(match folder.fold(state, key, event)? {
-        Change::Put(state) => Some(Some(state)),
-        Change::Delete if state.is_some() => Some(None),
-        Change::Delete | Change::Keep => None,
-    })
 }
 
 pub(crate) fn poisoned(projection: &'static str, position: Position, key: Option<&str>, error: &FoldError) -> Halt {

@@ -15,12 +15,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::folder::{Folder, Typed};
+use crate::folder::{Folder, Typed, TypedRows};
 use crate::halt::Halt;
 use crate::log::{LogError, LogSource};
 use crate::patience::Context;
 use crate::progress::{Progress, Reporter};
-use crate::projection::Projection;
+use crate::projection::{Projection, RowProjection};
 use crate::reader::Feed;
 use crate::rebuild::{Rebuild, RebuildError, RebuildReport};
 use crate::settings::Settings;
@@ -153,6 +153,25 @@ impl Projector {
     pub fn with<P: Projection>(mut self, _projection: P) -> Self {
         self.folders.push(Arc::new(Typed::<P>::new()));
         self
+    }
+
+    /// And this projection of rows.
+    pub fn with_rows<P: RowProjection>(mut self, _projection: P) -> Self {
+        self.folders.push(Arc::new(TypedRows::<P>::new()));
+        self
+    }
+
+    /// Only these projections, in the order in which they were given.
+    ///
+    /// # Errors
+    ///
+    /// When one of the names is not that of a projection given before.
+    pub fn only(mut self, names: &[&str]) -> Result<Self, ConfigError> {
+        for name in names {
+            self.find(name)?;
+        }
+        self.folders.retain(|folder| names.contains(&folder.name()));
+        Ok(self)
     }
 
     /// Other bounds than the [default](Settings::default).

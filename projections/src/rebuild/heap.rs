@@ -6,9 +6,9 @@ use std::collections::hash_map::Entry;
 use postfold::Position;
 
 use crate::event::ReadEvent;
-use crate::folder::{Folder, State};
+use crate::folder::{Folder, State, fold_one};
 use crate::halt::Halt;
-use crate::projector::apply::{fold_one, poisoned};
+use crate::projector::apply::poisoned;
 use crate::store::Row;
 
 /// What a document takes in memory, as a multiple of what it takes as stored.
@@ -52,7 +52,7 @@ impl Heap {
             Entry::Vacant(_) => None,
         };
         let poisoned = |key: &str, error| poisoned(folder.name(), event.position, Some(key), &error);
-        let change = fold_one(folder, state, entry.key(), event).map_err(|error| poisoned(entry.key(), error))?;
+        let (change, _rows) = fold_one(folder, state, entry.key(), event).map_err(|error| poisoned(entry.key(), error))?;
         match (change, entry) {
             (None, _) | (Some(None), Entry::Vacant(_)) => {}
             (Some(None), Entry::Occupied(kept)) => self.weight -= kept.remove().weight,

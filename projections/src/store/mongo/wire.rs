@@ -145,6 +145,13 @@ pub(super) fn index(index: &Index) -> Document {
     if index.unique {
         specification.insert("unique", true);
     }
+    if index.sparse {
+        specification.insert("sparse", true);
+    }
+    if index.expiring {
+        // The field itself says when.
+        specification.insert("expireAfterSeconds", 0);
+    }
     if let Some(filter) = &index.partial {
         specification.insert("partialFilterExpression", filter.clone());
     }
@@ -158,6 +165,8 @@ pub(super) fn is_index(listed: &Document, wanted: &Index) -> bool {
     let filter = listed.get_document("partialFilterExpression").ok();
     listed.get_str("name").is_ok_and(|name| name == wanted.name())
         && unique == wanted.unique
+        && listed.get_bool("sparse").unwrap_or(false) == wanted.sparse
+        && listed.contains_key("expireAfterSeconds") == wanted.expiring
         && filter == wanted.partial.as_ref()
 }
 
