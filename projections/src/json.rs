@@ -88,9 +88,13 @@ pub fn from_bson(value: &Bson) -> Result<String, FoldError> {
     Ok(text)
 }
 
-/// Whether a stored document stands for a number or a text, not for an object.
-pub(crate) fn is_mark(document: &Document) -> bool {
-    document.contains_key(NUMBER_MARK) || document.contains_key(TEXT_MARK)
+/// Whether a document whose first field has this name stands for a number or a text, not for an object.
+pub(crate) fn is_mark_name(name: &str) -> bool {
+    name == NUMBER_MARK || name == TEXT_MARK
+}
+
+fn is_mark(document: &Document) -> bool {
+    document.keys().next().is_some_and(|name| is_mark_name(name))
 }
 
 fn convert(text: &str, depth: usize) -> Result<Bson, FoldError> {

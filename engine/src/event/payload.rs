@@ -98,7 +98,11 @@ impl Payload {
         };
         let movement = |(leg, [posted, pending]): (_, [i8; 2])| {
             let leg: &PostedLeg = leg;
-            let times = |factor: i8| Decimal::from(factor) * leg.amount.amount();
+            let times = |factor: i8| match factor {
+                0 => Decimal::ZERO,
+                1 => leg.amount.amount(),
+                _ => -leg.amount.amount(),
+            };
             Movement { leg, posted: times(posted), pending: times(pending) }
         };
         let effects = legs.iter().map(move |leg| (leg, effect));

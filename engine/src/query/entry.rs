@@ -1,7 +1,7 @@
 //! One entry, with all that belongs to it.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::command::Meta;
 use crate::error::Error;
@@ -61,7 +61,7 @@ pub struct EntryView {
 }
 
 /// What kind of entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryKind {
     /// By `post` or `transfer`.

@@ -8,6 +8,7 @@ use postfold::{AccountType, Position, Side};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::add;
 use crate::event::ReadEvent;
 use crate::projection::{Change, FoldError, Keys, Projection};
 
@@ -91,6 +92,12 @@ impl Balances {
     pub fn key(account: &str, currency: &str) -> String {
         [account, "|", currency].concat()
     }
+
+    /// Whether this is the key of the leg's account.
+    pub(super) fn is_key(key: &str, leg: &PostedLeg) -> bool {
+        let account = key.strip_suffix(leg.currency.as_str()).and_then(|rest| rest.strip_suffix('|'));
+        account == Some(leg.account.as_str())
+    }
 }
 
 impl Projection for Balances {
@@ -111,8 +118,7 @@ impl Projection for Balances {
             payload => {
                 let before =
                     document.ok_or_else(|| FoldError::new("the entry names an account that was never opened"))?;
-                debug_assert_eq!(Self::key(&before.account, &before.currency), key);
-                moved(before.clone(), payload, event).map(Change::Put)
+                moved(before.clone(), payload, key, event).map(Change::Put)
             }
         }
     }
@@ -137,10 +143,8 @@ fn open(opened: &AccountOpened, recorded_at: Timestamp) -> Balance {
     }
 }
 
-fn moved(mut balance: Balance, payload: &Payload, event: &ReadEvent) -> Result<Balance, FoldError> {
-    let of_account = |leg: &PostedLeg| *leg.account == *balance.account && *leg.currency == *balance.currency;
-    let movements: Vec<_> = payload.movements().filter(|moved| of_account(moved.leg)).collect();
-    for moved in movements {
+fn moved(mut balance: Balance, payload: &Payload, key: &str, event: &ReadEvent) -> Result<Balance, FoldError> {
+    for moved in payload.movements().filter(|moved| Balances::is_key(key, moved.leg)) {
         if moved.leg.amount.side() == balance.normal {
             balance.posted = add(balance.posted, moved.posted)?;
             balance.pending_in = add(balance.pending_in, moved.pending)?;
@@ -153,8 +157,4 @@ fn moved(mut balance: Balance, payload: &Payload, event: &ReadEvent) -> Result<B
     balance.moved =
         Some(Moved { position: event.position, effective_at: event.effective_at, recorded_at: event.recorded_at });
     Ok(balance)
-}
-
-fn add(one: Decimal, other: Decimal) -> Result<Decimal, FoldError> {
-    one.checked_add(other).ok_or_else(|| FoldError::new(format!("{one} + {other} is more than a balance can hold")))
 }

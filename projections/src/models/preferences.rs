@@ -1,12 +1,13 @@
 //! `preferences`: what users, or other entities, have chosen.
 
-use bson::{Bson, Document};
+use bson::raw::{RawDocument, RawDocumentBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::merge;
 use crate::event::ReadEvent;
 use crate::json;
-use crate::projection::{Change, FoldError, Keys, Projection};
+use crate::projection::{Change, FoldError, Keys, OnPoison, Projection};
 
 /// A change that sets preferences: its data is merged into them.
 const CHANGED: &str = "preference.changed";
@@ -40,7 +41,7 @@ pub struct Preferences;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preference {
     /// What is chosen now.
-    pub preferences: Document,
+    pub preferences: RawDocumentBuf,
     /// How many changes led to it.
     pub version: i64,
     /// When the last one was recorded.
@@ -48,10 +49,38 @@ pub struct Preference {
     pub updated_at: Timestamp,
 }
 
+impl Preference {
+    /// These preferences over what an application takes for granted: merged into the defaults as a change
+    /// would be, so what was never chosen, or was unset, is as the defaults have it.
+    ///
+    /// Defaults belong to the version of an application, not to the log; so they are not in the model.
+    ///
+    /// ```
+    /// use bson::rawdoc;
+    /// # use postfold_projections::models::Preferences;
+    /// # use postfold_projections::testing::Scenario;
+    /// # Scenario::<Preferences>::new()
+    /// #     .when(|log| drop(log.change("user/42", "preference.changed", r#"{"mail": {"weekly": true}}"#)))
+    /// #     .then("user/42", |preference| {
+    /// let defaults = rawdoc! { "theme": "light", "mail": { "weekly": false, "daily": false } };
+    /// let shown = preference.over(&defaults).unwrap();
+    /// assert_eq!(shown, rawdoc! { "theme": "light", "mail": { "weekly": true, "daily": false } });
+    /// #     });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError`] when one of the two is no document that can be read.
+    pub fn over(&self, defaults: &RawDocument) -> Result<RawDocumentBuf, FoldError> {
+        merge::merged(defaults, &self.preferences)
+    }
+}
+
 impl Projection for Preferences {
     type Document = Preference;
     const NAME: &'static str = "preferences";
     const VERSION: u32 = 1;
+    const ON_POISON: OnPoison = OnPoison::Park;
 
     fn keys(event: &ReadEvent) -> Result<Keys, FoldError> {
         let ours = matches!(event.kind.as_str(), CHANGED | UNSET);
@@ -59,25 +88,15 @@ impl Projection for Preferences {
     }
 
     fn fold(document: Option<&Preference>, _key: &str, event: &ReadEvent) -> Result<Change<Preference>, FoldError> {
-        let mut preferences = document.map(|before| before.preferences.clone()).unwrap_or_default();
-        match event.kind.as_str() {
-            CHANGED => merge(&mut preferences, json::to_document(event.data.get())?),
-            UNSET => unset(&mut preferences, event.data.get())?,
+        let none = RawDocumentBuf::new();
+        let before = document.map_or(&none, |before| &before.preferences);
+        let preferences = match event.kind.as_str() {
+            CHANGED => merge::merged(before, &merge::data(event)?)?,
+            UNSET => unset(before, event.data.get())?,
             _ => return Ok(Change::Keep),
-        }
+        };
         let version = document.map_or(0, |before| before.version).saturating_add(1);
         Ok(Change::Put(Preference { preferences, version, updated_at: event.recorded_at }))
-    }
-}
-
-fn merge(into: &mut Document, patch: Document) {
-    for (name, value) in patch {
-        match (into.get_mut(&name), value) {
-            (Some(Bson::Document(inner)), Bson::Document(patch)) if !json::is_mark(inner) && !json::is_mark(&patch) => {
-                merge(inner, patch);
-            }
-            (_, value) => drop(into.insert(name, value)),
-        }
     }
 }
 
@@ -106,23 +125,8 @@ impl Path {
     }
 }
 
-fn unset(preferences: &mut Document, data: &str) -> Result<(), FoldError> {
+fn unset(preferences: &RawDocumentBuf, data: &str) -> Result<RawDocumentBuf, FoldError> {
     let Unset { paths } = serde_json::from_str(data)
         .map_err(|error| FoldError::new(format!("{UNSET} needs {{\"paths\": [..]}}: {error}")))?;
-    for path in paths {
-        remove(preferences, &path.names());
-    }
-    Ok(())
-}
-
-fn remove(document: &mut Document, path: &[String]) {
-    match path {
-        [] => {}
-        [name] => drop(document.remove(name)),
-        [name, rest @ ..] => {
-            if let Some(Bson::Document(inner)) = document.get_mut(name) {
-                remove(inner, rest);
-            }
-        }
-    }
+    paths.iter().try_fold(preferences.clone(), |left, path| merge::without(&left, &path.names()))
 }

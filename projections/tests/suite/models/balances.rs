@@ -1,9 +1,8 @@
-//! The models that come with the ledger, by given / when / then.
+//! `balances`, by given / when / then.
 
-use bson::doc;
 use postfold::event::{AccountOpened, EntryPosted, PostedLeg, SideAmount};
 use postfold::{AccountType, Limits, Position, Side};
-use postfold_projections::models::{Balances, Changelogs, Preferences};
+use postfold_projections::models::Balances;
 use postfold_projections::testing::Scenario;
 use rust_decimal::Decimal;
 
@@ -145,94 +144,4 @@ fn an_entry_on_an_account_that_was_never_opened_is_refused() {
     Scenario::<Balances>::new()
         .when(|log| drop(log.post("a", "b", "EUR", Decimal::ONE)))
         .then_refuses(|error| assert_eq!(error.to_string(), "the entry names an account that was never opened"));
-}
-
-#[test]
-fn every_change_of_an_entity_is_a_document_of_its_own() {
-    let meta = r#"{"fingerprint":"","correlation":"import-3","meta":{"by":"admin/7","user":"x"}}"#;
-    Scenario::<Changelogs>::new()
-        .given(|log| drop(log.change("user/42", "user.added", r#"{"name":"Ada"}"#)))
-        .when(|log| {
-            let data = r#"{"name":"Ada L.","$odd.name":1.50,"tags":[]}"#;
-            log.append_with(Some("user/42"), "user.renamed", data, meta);
-        })
-        .then_touches(&["user/42|0000000002"])
-        .then("user/42|0000000001", |first| {
-            assert_eq!((first.version, &*first.kind, &first.by), (1, "user.added", &None));
-        })
-        .then("user/42|0000000002", |second| {
-            assert_eq!((&*second.entity, &*second.entity_type, second.version), ("user/42", "user", 2));
-            assert_eq!(second.fields, ["name", "$odd.name", "tags"]);
-            let amount: bson::Decimal128 = "1.50".parse().unwrap();
-            assert_eq!(second.data, doc! { "name": "Ada L.", "%24odd%2Ename": amount, "tags": [] });
-            assert_eq!((second.by.as_deref(), second.correlation.as_deref()), (Some("admin/7"), Some("import-3")));
-        });
-}
-
-#[test]
-fn what_is_no_change_of_an_entity_leaves_the_changelogs_alone() {
-    Scenario::<Changelogs>::new()
-        .when(|log| drop(log.open_account("a/b", "EUR", AccountType::Asset)))
-        .then_touches(&[]);
-}
-
-#[test]
-fn preferences_are_merged_to_any_depth() {
-    let table = [
-        (r#"{"a":1}"#, doc! { "a": 1_i64 }),
-        (r#"{"b":{"c":{"d":true}}}"#, doc! { "a": 1_i64, "b": { "c": { "d": true } } }),
-        (r#"{"b":{"c":{"e":null}}}"#, doc! { "a": 1_i64, "b": { "c": { "d": true, "e": null } } }),
-        (r#"{"b":{"c":[1]}}"#, doc! { "a": 1_i64, "b": { "c": [1_i64] } }),
-        (r#"{"a":{"x":1}}"#, doc! { "a": { "x": 1_i64 }, "b": { "c": [1_i64] } }),
-        (r#"{"a":{}}"#, doc! { "a": { "x": 1_i64 }, "b": { "c": [1_i64] } }),
-        (r#"{"a":1e9999}"#, doc! { "a": { "%number": "1e9999" }, "b": { "c": [1_i64] } }),
-        (r#"{"a":{"%number":2}}"#, doc! { "a": { "%25number": 2_i64 }, "b": { "c": [1_i64] } }),
-        ("{}", doc! { "a": { "%25number": 2_i64 }, "b": { "c": [1_i64] } }),
-    ];
-    let mut scenario = Scenario::<Preferences>::new();
-    for (number, (patch, expected)) in (1..).zip(table) {
-        scenario =
-            scenario.when(|log| drop(log.change("user/1", "preference.changed", patch))).then("user/1", |found| {
-                assert_eq!(found.preferences, expected, "after {patch}");
-                assert_eq!(found.version, number);
-            });
-    }
-}
-
-#[test]
-fn preferences_are_taken_away_by_path() {
-    let given = r#"{"a":{"b":1,"c":2},"x.y":3,"$z":4,"l":[1]}"#;
-    let table = [
-        (r#"{"paths":["a.b"]}"#, doc! { "a": { "c": 2_i64 }, "x%2Ey": 3_i64, "%24z": 4_i64, "l": [1_i64] }),
-        (r#"{"paths":["a","l"]}"#, doc! { "x%2Ey": 3_i64, "%24z": 4_i64 }),
-        (r#"{"paths":[["x.y"],"$z"]}"#, doc! { "a": { "b": 1_i64, "c": 2_i64 }, "l": [1_i64] }),
-        (
-            r#"{"paths":["x.y","a.q.r","l.0",[],""]}"#,
-            doc! { "a": { "b": 1_i64, "c": 2_i64 }, "x%2Ey": 3_i64, "%24z": 4_i64, "l": [1_i64] },
-        ),
-    ];
-    for (unset, expected) in table {
-        Scenario::<Preferences>::new()
-            .given(|log| drop(log.change("user/1", "preference.changed", given)))
-            .when(|log| drop(log.change("user/1", "preference.unset", unset)))
-            .then("user/1", |found| assert_eq!(found.preferences, expected, "after {unset}"));
-    }
-}
-
-#[test]
-fn preferences_are_those_of_entities_and_of_nothing_else() {
-    Scenario::<Preferences>::new()
-        .when(|log| {
-            log.change("user/1", "user.renamed", r#"{"name":"Ada"}"#);
-            log.append_with(None, "currency.registered", r#"{"code":"XAU","scale":3}"#, r#"{"fingerprint":""}"#);
-        })
-        .then_touches(&[])
-        .then_none("user/1");
-}
-
-#[test]
-fn an_unset_without_paths_is_refused() {
-    Scenario::<Preferences>::new()
-        .when(|log| drop(log.change("user/1", "preference.unset", r#"{"path":"a"}"#)))
-        .then_refuses(|error| assert!(error.to_string().starts_with("preference.unset needs {\"paths\": [..]}")));
 }
