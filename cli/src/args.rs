@@ -4,13 +4,13 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, Styles, styling::AnsiColor};
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use postfold::{Hash, Position};
 use postfold_benches::Row;
 
 use crate::exit::Exit;
-use crate::{project, query, secret, terminal};
+use crate::{program, query, secret, terminal};
 
 /// Shown under the help of the whole program.
 const EXIT_CODES: &str = "\
@@ -26,11 +26,31 @@ POSTFOLD_LOG sets what is logged to stderr, such as `info` or `postfold=debug` (
 /// An embeddable, event-sourced, double-entry ledger: from the command line.
 #[derive(Parser)]
 #[command(name = "postfold", version, after_help = EXIT_CODES, styles = STYLES, max_term_width = 100)]
-pub(crate) struct Cli {
+pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What stands for the name of a read model, by which [`command`] finds the arguments that take one.
+const MODEL: &str = "MODEL";
+
+/// Reads the command line of this process.
+pub(crate) fn parse(models: &[&'static str]) -> Result<Arguments, clap::Error> {
+    let mut command = command(models);
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// All that can be said, under the name of this program, about these read models.
+pub(crate) fn command(models: &[&'static str]) -> clap::Command {
+    let named = |arg: Arg| {
+        let takes_model = arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == MODEL));
+        if takes_model { arg.value_parser(PossibleValuesParser::new(models)) } else { arg }
+    };
+    let command = Arguments::command().name(program::name()).bin_name(program::name());
+    command.mut_subcommand("project", |project| project.mut_subcommands(|command| command.mut_args(named)))
 }
 
 const STYLES: Styles = Styles::styled()
@@ -218,14 +238,13 @@ pub(crate) struct ProjectRun {
 }
 
 #[derive(Args)]
-#[command(override_usage = "postfold project rebuild <--all | --only <NAME>...>")]
 #[group(required = true, multiple = false)]
 pub(crate) struct ProjectRebuild {
     /// Every read model
     #[arg(long)]
     pub(crate) all: bool,
     /// Only these read models
-    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = model_names())]
+    #[arg(long, value_name = MODEL, num_args = 1..)]
     pub(crate) only: Vec<String>,
 }
 
@@ -238,12 +257,8 @@ pub(crate) struct ProjectVerify {
 #[derive(Args)]
 pub(crate) struct Only {
     /// Only these read models
-    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = model_names())]
+    #[arg(long, value_name = MODEL, num_args = 1..)]
     pub(crate) only: Vec<String>,
-}
-
-fn model_names() -> PossibleValuesParser {
-    PossibleValuesParser::new(project::MODELS)
 }
 
 #[derive(Args)]

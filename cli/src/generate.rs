@@ -2,40 +2,41 @@
 
 use std::io;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 
-use crate::args::{Cli, Completions};
+use crate::args::{self, Completions};
 use crate::exit::{Exit, Failure};
-use crate::output;
+use crate::{output, program};
 
 /// The completion script of a shell.
-pub(crate) fn completions(options: &Completions) -> Result<Exit, Failure> {
+pub(crate) fn completions(options: &Completions, models: &[&'static str]) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(options.shell, &mut Cli::command(), "postfold", &mut script);
+    clap_complete::generate(options.shell, &mut args::command(models), program::name(), &mut script);
     output::print(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }
 
 /// One page for the program and all of its commands.
-pub(crate) fn man() -> Result<Exit, Failure> {
-    let page = page().map_err(|error| Failure::infrastructure(format!("the man page cannot be written: {error}")))?;
+pub(crate) fn man(models: &[&'static str]) -> Result<Exit, Failure> {
+    let page =
+        page(models).map_err(|error| Failure::infrastructure(format!("the man page cannot be written: {error}")))?;
     output::print(&String::from_utf8_lossy(&page))?;
     Ok(Exit::Done)
 }
 
-fn page() -> io::Result<Vec<u8>> {
+fn page(models: &[&'static str]) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     // Before the options that all commands take are given to each of them.
-    let commands = Cli::command();
-    let man = Man::new(Cli::command());
+    let commands = args::command(models);
+    let man = Man::new(args::command(models));
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     for command in commands.get_subcommands() {
-        add(&mut page, "postfold", command)?;
+        add(&mut page, program::name(), command)?;
     }
     man.render_extra_section(&mut page)?;
     man.render_version_section(&mut page)?;

@@ -5,6 +5,7 @@ use postfold::{Log, Position, Problem, Report};
 use crate::args::{self, Global, NotedHead};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, counted};
+use crate::program;
 use crate::progress::{Progress, Step, seconds};
 
 /// Where the log ends.
@@ -21,7 +22,7 @@ pub(crate) async fn head(global: &Global) -> Result<Exit, Failure> {
     output::print(&format!("in all       {}, {accounts}\n", counted(counts.events, "event")))?;
     if head.position > Position::START {
         let noted = format!("{}:{}", head.position, head.hash);
-        output::print(&format!("to make sure later: postfold verify --head {noted}\n"))?;
+        output::print(&format!("to make sure later: {} verify --head {noted}\n", program::name()))?;
     }
     Ok(Exit::Done)
 }

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::exit::Exit;
-use crate::secret;
+use crate::{program, secret};
 
 /// The environment variable that says what is logged.
 const LOG_VARIABLE: &str = "POSTFOLD_LOG";
@@ -32,7 +32,8 @@ pub(crate) fn hide(bar: &ProgressBar) {
 
 /// Says something to the user.
 pub(crate) fn say(message: impl Display) {
-    write(&format!("postfold: {}\n", secret::hide(&message.to_string())));
+    let message = message.to_string();
+    write(&format!("{}: {}\n", program::name(), secret::hide(&program::commands(&message))));
 }
 
 /// Writes to stderr as it is. Where nobody listens, nothing is lost.

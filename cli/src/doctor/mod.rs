@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::Global;
 use crate::connect::given;
 use crate::exit::{Exit, Failure};
-use crate::output;
+use crate::{output, program};
 
 /// What a look at one thing gave.
 #[derive(Debug, Serialize)]
@@ -94,7 +94,7 @@ fn print(checks: &[Check]) -> Result<(), Failure> {
     output::text_table(&["check", "state", "found"], rows)?;
     for check in checks {
         if let Some(mend) = &check.mend {
-            output::print(&format!("{} ({}): {mend}\n", check.name, output::word(&check.state)))?;
+            output::print(&format!("{} ({}): {}\n", check.name, output::word(&check.state), program::commands(mend)))?;
         }
     }
     Ok(())

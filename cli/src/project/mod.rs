@@ -8,72 +8,62 @@ mod watch;
 
 use std::sync::Arc;
 
-use postfold_projections::models::{Balances, Changelogs, Preferences};
-use postfold_projections::{
-    MongoSettings, MongoStore, Projection, Projector, StoreError, StoreErrorKind, database_name,
-};
+use postfold_projections::{MongoSettings, MongoStore, Projector, StoreError, StoreErrorKind, database_name};
 
 use crate::args::{Global, Project};
 use crate::connect::CONNECT_TIMEOUT;
 use crate::exit::{Exit, Failure};
+use crate::models::Models;
 use crate::shutdown::Shutdown;
 use watch::Watch;
 
-/// The read models that this program knows.
-pub(crate) const MODELS: [&str; 3] =
-    [<Balances as Projection>::NAME, <Changelogs as Projection>::NAME, <Preferences as Projection>::NAME];
-
 /// Runs one of the commands.
-pub(crate) async fn project(global: &Global, command: Project, shutdown: &Shutdown) -> Result<Exit, Failure> {
+pub(crate) async fn project(
+    global: &Global,
+    command: Project,
+    models: Models,
+    shutdown: &Shutdown,
+) -> Result<Exit, Failure> {
     let only: &[String] = match &command {
         Project::Run(options) => &options.only.only,
         Project::Rebuild(options) => &options.only,
         Project::Verify(options) => &options.only.only,
         Project::Status => &[],
     };
-    let models = tokio::select! {
-        models = Models::open(global, only) => models?,
+    let desk = tokio::select! {
+        desk = Desk::open(global, models, only) => desk?,
         () = shutdown.requested() => {
             return Err(Failure { exit: shutdown.exit(), message: Some("interrupted before it began".to_owned()) });
         }
     };
     let done = match &command {
-        Project::Run(options) => run::run(&models, options.until_caught_up, shutdown).await,
-        Project::Status => shutdown.or(status::status(&models)).await,
-        Project::Rebuild(_) => rebuild::rebuild(&models, shutdown).await,
-        Project::Verify(_) => verify::verify(&models, shutdown).await,
+        Project::Run(options) => run::run(&desk, options.until_caught_up, shutdown).await,
+        Project::Status => shutdown.or(status::status(&desk)).await,
+        Project::Rebuild(_) => rebuild::rebuild(&desk, shutdown).await,
+        Project::Verify(_) => verify::verify(&desk, shutdown).await,
     };
-    models.close().await;
+    desk.close().await;
     done
 }
 
-/// The read models of a ledger, within reach.
-struct Models {
+/// What the commands work with: the projections, and whom to tell.
+struct Desk {
     projector: Projector,
     store: MongoStore,
     watch: Arc<Watch>,
     json: bool,
 }
 
-impl Models {
+impl Desk {
     /// Connects to both servers.
-    async fn open(global: &Global, only: &[String]) -> Result<Self, Failure> {
+    async fn open(global: &Global, models: Models, only: &[String]) -> Result<Self, Failure> {
         let uri = global.mongodb_uri()?;
         let log = global.open_log().await?;
         let store = connect(uri, &database_name(global.ledger()?)).await?;
         let watch = Arc::new(Watch::default());
         let told = Arc::clone(&watch);
-        let mut projector = Projector::new(log, store.clone()).on_progress(move |progress| told.tell(progress));
-        let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
-        if wanted(<Balances as Projection>::NAME) {
-            projector = projector.with(Balances);
-        }
-        if wanted(<Changelogs as Projection>::NAME) {
-            projector = projector.with(Changelogs);
-        }
-        if wanted(<Preferences as Projection>::NAME) {
-            projector = projector.with(Preferences);
-        }
+        let projector = Projector::new(log, store.clone()).on_progress(move |progress| told.tell(progress));
+        let projector = models.give(projector, only);
         Ok(Self { projector, store, watch, json: global.json })
     }
 

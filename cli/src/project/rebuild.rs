@@ -2,7 +2,7 @@
 
 use postfold_projections::{RebuildError, RebuildReport};
 
-use super::Models;
+use super::Desk;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, counted};
 use crate::progress::seconds;
@@ -10,10 +10,10 @@ use crate::shutdown::Shutdown;
 use crate::terminal;
 
 /// Rebuilds every read model that was asked for. One that fails does not hold up the others.
-pub(super) async fn rebuild(models: &Models, shutdown: &Shutdown) -> Result<Exit, Failure> {
+pub(super) async fn rebuild(desk: &Desk, shutdown: &Shutdown) -> Result<Exit, Failure> {
     let (mut reports, mut exit) = (Vec::new(), Exit::Done);
-    for name in models.projector.names() {
-        match models.projector.rebuild(name, shutdown.token()).await {
+    for name in desk.projector.names() {
+        match desk.projector.rebuild(name, shutdown.token()).await {
             Ok(report) => reports.push(report),
             Err(RebuildError::Cancelled) if shutdown.is_requested() => {
                 terminal::say(format_args!(
@@ -28,8 +28,8 @@ pub(super) async fn rebuild(models: &Models, shutdown: &Shutdown) -> Result<Exit
             }
         }
     }
-    models.watch.clear();
-    if models.json {
+    desk.watch.clear();
+    if desk.json {
         output::json(&reports)?;
     } else if !reports.is_empty() {
         output::table(&["read model", "#generation", "#position", "took", "loaded"], reports.iter().map(row))?;

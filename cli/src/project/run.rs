@@ -2,21 +2,21 @@
 
 use postfold_projections::{RunError, RunReport};
 
-use super::Models;
+use super::Desk;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shutdown::Shutdown;
 use crate::terminal;
 
 /// Until Ctrl-C, or until everything is folded that is there now.
-pub(super) async fn run(models: &Models, until_caught_up: bool, shutdown: &Shutdown) -> Result<Exit, Failure> {
-    let projector = &models.projector;
+pub(super) async fn run(desk: &Desk, until_caught_up: bool, shutdown: &Shutdown) -> Result<Exit, Failure> {
+    let projector = &desk.projector;
     let ended = if until_caught_up {
         projector.catch_up(shutdown.token()).await
     } else {
         projector.run(shutdown.token()).await
     };
-    models.watch.clear();
+    desk.watch.clear();
     let (report, trouble) = match ended {
         Ok(report) => (report, None),
         Err(error) => match error {
@@ -24,7 +24,7 @@ pub(super) async fn run(models: &Models, until_caught_up: bool, shutdown: &Shutd
             _ => return Err(Failure::infrastructure(error.to_string())),
         },
     };
-    print(models, &report)?;
+    print(desk, &report)?;
     if let Some(trouble) = trouble {
         return Err(Failure::problem(trouble));
     }
@@ -36,8 +36,8 @@ pub(super) async fn run(models: &Models, until_caught_up: bool, shutdown: &Shutd
     Ok(if until_caught_up { shutdown.exit() } else { Exit::Done })
 }
 
-fn print(models: &Models, report: &RunReport) -> Result<(), Failure> {
-    if models.json {
+fn print(desk: &Desk, report: &RunReport) -> Result<(), Failure> {
+    if desk.json {
         return output::json(report);
     }
     let rows = report.projections.iter().map(|model| {

@@ -2,7 +2,7 @@
 
 use postfold_projections::{Status, StatusError};
 
-use super::{Models, unavailable};
+use super::{Desk, unavailable};
 use crate::exit::{Exit, Failure};
 use crate::output;
 
@@ -11,12 +11,12 @@ const COLUMNS: [&str; 8] =
     ["read model", "#version", "#generation", "#position", "#head", "#lag", "state", "checkpoint of"];
 
 /// Asks log and checkpoints.
-pub(super) async fn status(models: &Models) -> Result<Exit, Failure> {
-    let all = models.projector.status().await.map_err(|error| match error {
+pub(super) async fn status(desk: &Desk) -> Result<Exit, Failure> {
+    let all = desk.projector.status().await.map_err(|error| match error {
         StatusError::Store(error) => unavailable(&error),
         StatusError::Log(error) => Failure::infrastructure(error.to_string()),
     })?;
-    if models.json {
+    if desk.json {
         output::json(&all)?;
         return Ok(Exit::Done);
     }

@@ -2,18 +2,19 @@
 
 use postfold_projections::{Verification, VerifyError, Wrong};
 
-use super::Models;
+use super::Desk;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, count, counted};
+use crate::program;
 use crate::progress::seconds;
 use crate::shutdown::Shutdown;
 use crate::terminal;
 
 /// Verifies every read model that was asked for.
-pub(super) async fn verify(models: &Models, shutdown: &Shutdown) -> Result<Exit, Failure> {
+pub(super) async fn verify(desk: &Desk, shutdown: &Shutdown) -> Result<Exit, Failure> {
     let (mut reports, mut exit) = (Vec::new(), Exit::Done);
-    for name in models.projector.names() {
-        match models.projector.verify(name, shutdown.token()).await {
+    for name in desk.projector.names() {
+        match desk.projector.verify(name, shutdown.token()).await {
             Ok(report) => {
                 if !report.is_clean() {
                     exit = Exit::Problem;
@@ -35,8 +36,8 @@ pub(super) async fn verify(models: &Models, shutdown: &Shutdown) -> Result<Exit,
             }
         }
     }
-    models.watch.clear();
-    if models.json {
+    desk.watch.clear();
+    if desk.json {
         output::json(&reports)?;
     } else {
         reports.iter().try_for_each(print)?;
@@ -58,7 +59,7 @@ fn print(report: &Verification) -> Result<(), Failure> {
     }
     let rows = report.differences.iter().map(|difference| [difference.key.clone(), wrong(&difference.what)]);
     output::text_table(&["document", "what is wrong"], rows)?;
-    let way_out = format!("`postfold project rebuild --only {}` builds it anew", report.projection);
+    let way_out = format!("`{} project rebuild --only {}` builds it anew", program::name(), report.projection);
     output::print(&format!("{what}: {} differ; {way_out}\n", count(report.different)))
 }
 
