@@ -6,7 +6,7 @@
 mod support;
 
 use futures::TryStreamExt;
-use postfold::{AsOf, Error, HoldFilter, Ledger, Log, ManualClock, Position, Timestamp};
+use postfold::{AsOf, Error, HoldFilter, Ledger, Limits, Log, ManualClock, Position, Timestamp};
 use serde_json::{Value, json};
 use support::{both, contains, given};
 
@@ -250,5 +250,30 @@ async fn holds_are_listed_by_account_and_by_state_in_pages() {
         );
         let unknown: Result<Vec<_>, _> = log.holds(HoldFilter::all().account("none", None)).try_collect().await;
         assert!(matches!(unknown, Err(Error::UnknownAccount { .. })), "{store}");
+    }
+}
+
+#[tokio::test]
+async fn what_accounts_were_opened_as_is_told_for_many_at_once() {
+    for (store, ledger, _) in both().await {
+        given(&ledger, SETUP).await;
+        given(
+            &ledger,
+            &[
+                r#"{"do":"open_account","account":"cash","currency":"JPY","type":"asset","owner":"user/1","name":"Yen"}"#,
+                r#"{"do":"set_limits","account":"cash","currency":"JPY","limits":{"floor":"0"}}"#,
+            ],
+        )
+        .await;
+        let wanted = [("cash", "JPY"), ("sales", "EUR"), ("sales", "JPY"), ("nobody", "EUR"), ("sales", "EUR")];
+        let mut opened = ledger.log().opened(&wanted).await.unwrap();
+        opened.sort_by(|one, other| one.account.cmp(&other.account));
+        opened.dedup();
+        let told: Vec<_> =
+            opened.iter().map(|account| (&*account.account, &*account.currency, account.scale)).collect();
+        assert_eq!(told, [("cash", "JPY", 0), ("sales", "EUR", 2)], "{store}");
+        assert_eq!(opened[0].owner.as_deref(), Some("user/1"), "{store}");
+        assert_eq!(opened[0].limits, Limits::default(), "{store}: as it was opened");
+        assert_eq!(ledger.log().opened(&[]).await.unwrap(), [], "{store}");
     }
 }

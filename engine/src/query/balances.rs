@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::AsOf;
 use crate::account::{AccountType, Side};
 use crate::error::Error;
+use crate::event::AccountOpened;
 use crate::log::Log;
 use crate::position::Position;
 use crate::state::{Account, AccountId};
@@ -101,6 +102,16 @@ impl Log {
                 }
             }
         }
+    }
+
+    /// What the accounts of these codes and currencies were opened as, in any order: type, side, scale, owner and
+    /// name, which never change, and the limits that they had then. Those that were never opened are left out.
+    ///
+    /// # Errors
+    ///
+    /// When the database is not available.
+    pub async fn opened(&self, accounts: &[(&str, &str)]) -> Result<Vec<AccountOpened>, Error> {
+        self.store().queries().opened(accounts).await
     }
 
     /// The account of this code in this currency, or in the only one that it is open in.

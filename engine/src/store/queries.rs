@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{AccountOpened, Event};
 use crate::position::Position;
 use crate::state::{Account, AccountId};
 
@@ -19,6 +19,9 @@ pub(crate) trait Queries: Send + Sync {
     /// A page of accounts, in order of code and currency, with their totals. Limits and status are not
     /// looked up.
     async fn account_page(&self, page: &AccountPage<'_>, view: View) -> Result<Vec<Account>, Error>;
+
+    /// What opened the accounts of these codes and currencies; those that were not are left out.
+    async fn opened(&self, accounts: &[(&str, &str)]) -> Result<Vec<AccountOpened>, Error>;
 
     /// How many accounts were opened.
     async fn count_accounts(&self, at: Position) -> Result<u64, Error>;

@@ -1,6 +1,6 @@
 //! The look-ups behind the queries, by going through what there is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 
 use super::{Log, MemoryStore};
 use crate::error::Error;
-use crate::event::{Event, Payload, kind};
+use crate::event::{AccountOpened, Event, Payload, kind};
 use crate::fold::Posting;
 use crate::money;
 use crate::position::Position;
@@ -33,6 +33,20 @@ impl Queries for MemoryStore {
         accounts
             .map(|facts| Ok(Account { totals: log.totals_in(view, facts.id)?, ..Account::bare(facts.clone()) }))
             .collect()
+    }
+
+    async fn opened(&self, accounts: &[(&str, &str)]) -> Result<Vec<AccountOpened>, Error> {
+        let log = self.log();
+        let wanted: HashSet<_> = accounts.iter().copied().collect();
+        let found = log.accounts.iter().filter(|facts| wanted.contains(&(&*facts.code, &*facts.currency)));
+        let mut opened = Vec::with_capacity(accounts.len());
+        for facts in found {
+            let place = usize::try_from(facts.id.get()).unwrap_or_default().saturating_sub(1);
+            if let Some(Payload::AccountOpened(account)) = log.events.get(place).map(Event::payload).transpose()? {
+                opened.push(account);
+            }
+        }
+        Ok(opened)
     }
 
     async fn count_accounts(&self, at: Position) -> Result<u64, Error> {

@@ -115,11 +115,17 @@ async fn accounts(
     Ok(found.into_iter().collect())
 }
 
+/// What opened an account, by its row.
+pub(super) fn opened(row: &PgRow) -> Result<AccountOpened, Error> {
+    let position = position(row, "account_id")?;
+    let opened: String = row.try_get("opened").map_err(failed)?;
+    serde_json::from_str(&opened).map_err(|error| Error::Damaged { position, what: error.to_string() })
+}
+
 fn account(row: &PgRow) -> Result<Account, Error> {
     let id = position(row, "account_id")?;
-    let opened: String = row.try_get("opened").map_err(failed)?;
     let damaged = |what: String| Error::Damaged { position: id, what };
-    let opened: AccountOpened = serde_json::from_str(&opened).map_err(|error| damaged(error.to_string()))?;
+    let opened = opened(row)?;
     let mut account = Account::opened(id, &opened).map_err(|_| damaged("a limit has too many digits".to_owned()))?;
     account.totals = totals(row, opened.scale)?;
     let changes: Option<i64> = row.try_get("changes").map_err(failed)?;

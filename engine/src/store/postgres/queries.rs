@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | accounts with all their legs | `accounts_now.sql` | one look-up an account |
 //! | accounts with the legs of a span of time | `accounts_effective.sql` | every posting of the page's accounts, and its event; of a release, its hold |
+//! | what accounts were opened as | `opened.sql` | two look-ups an account |
 //! | the position of a time | `recorded_by.sql` | the logarithm of the log |
 //! | statement | `sums.sql`, `moves.sql` | each page: every posting of the account, and its event |
 //! | events that match | built here | the range of positions it is given; a stream: its events |
@@ -20,7 +21,7 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Row};
 
 use super::{PostgresStore, count, event, failed, load, position};
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{AccountOpened, Event};
 use crate::position::Position;
 use crate::state::Account;
 use crate::store::{AccountPage, Codes, Matching, Move, MoveKey, Moves, Queries, Range, Sums, View};
@@ -30,6 +31,7 @@ pub(super) struct QuerySql {
     /// Accounts by code, and by prefix.
     accounts_now: [String; 2],
     accounts_effective: [String; 2],
+    opened: String,
     count_accounts: String,
     recorded_by: String,
     event_of_id: String,
@@ -57,6 +59,7 @@ impl QuerySql {
         Self {
             accounts_now: by_codes(include_str!("queries/accounts_now.sql")),
             accounts_effective: by_codes(include_str!("queries/accounts_effective.sql")),
+            opened: fill(include_str!("queries/opened.sql")),
             count_accounts: fill("select count(*) from {schema}.account where ledger_id = $1 and account_id <= $2"),
             recorded_by: fill(include_str!("queries/recorded_by.sql")),
             event_of_id: fill(
@@ -87,6 +90,13 @@ impl Queries for PostgresStore {
             query = query.bind(view.from.map(ToSqlx::to_sqlx)).bind(view.until.map(ToSqlx::to_sqlx));
         }
         query.fetch_all(&self.pool).await.map_err(failed)?.iter().map(account).collect()
+    }
+
+    async fn opened(&self, accounts: &[(&str, &str)]) -> Result<Vec<AccountOpened>, Error> {
+        let (codes, currencies): (Vec<&str>, Vec<&str>) = accounts.iter().copied().unzip();
+        let query = sqlx::query(AssertSqlSafe(self.sql.queries.opened.as_str()));
+        let rows = query.bind(self.ledger_id).bind(codes).bind(currencies).fetch_all(&self.pool).await;
+        rows.map_err(failed)?.iter().map(load::opened).collect()
     }
 
     async fn count_accounts(&self, at: Position) -> Result<u64, Error> {
