@@ -22,7 +22,7 @@ choose_pg_owner() {
     # /var/tmp is open to everyone: a directory that someone else put there first is not to be trusted.
     [[ -O $pg_dir && ! -L $pg_dir ]] || die "$pg_dir belongs to another user; remove it"
     chmod 755 "$pg_dir"
-    say "PostgreSQL runs as $owner, which cannot reach $CHECKOUT; its data is in $pg_dir"
+    say "PostgreSQL runs as $owner, which cannot reach $STACK; its data is in $pg_dir"
   fi
 }
 
@@ -42,7 +42,7 @@ find_postgres() {
   done
   [[ -z $pg_bin ]] || return 0
   [[ -z $made_by || -z $pg_found ]] ||
-    die "the data in .stack was made by PostgreSQL $made_by, but installed is:$pg_found; run 'make clean' to begin anew"
+    die "the data in $STACK was made by PostgreSQL $made_by, but installed is:$pg_found; run 'make clean' to begin anew"
   [[ -z $pg_found ]] || say "PostgreSQL installed here is too old (found:$pg_found; needed: $POSTGRES_MAJOR_MIN or later)"
   return 1
 }

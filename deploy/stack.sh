@@ -21,8 +21,8 @@ readonly DOCKER_TIMEOUT_S=600
 readonly LOG_TAIL_LINES=25
 readonly POSTGRES_MAJOR_MIN=15
 readonly MONGOD_MAJOR_MIN=7
-# Default ports are a block of three chosen by the checkout's path, so that several checkouts on one machine
-# rarely meet. The range ends below the ports that Linux hands out to clients (32768 and up).
+# Default ports are a block of three chosen by the stack's path, so that several stacks on one machine rarely
+# meet. The range ends below the ports that Linux hands out to clients (32768 and up).
 readonly PORT_FIRST=20000 PORT_BLOCKS=4000
 readonly PORT_NAMES=(POSTFOLD_PG_PORT POSTFOLD_MONGO_PORT POSTFOLD_DOCUMENTDB_PORT)
 
@@ -33,13 +33,15 @@ for variable in "${!PG@}"; do unset "$variable"; done
 
 DEPLOY=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 CHECKOUT=$(dirname "$DEPLOY")
-STACK=$CHECKOUT/.stack
+STACK=${POSTFOLD_STACK_DIR:-$CHECKOUT/.stack}
 RUN=$STACK/run
 LOGS=$STACK/log
-CHECKOUT_HASH=$(printf '%s' "$CHECKOUT" | cksum | cut -d ' ' -f 1)
-readonly DEPLOY CHECKOUT STACK RUN LOGS CHECKOUT_HASH
-# Where PostgreSQL's data goes when the account that runs it cannot reach the checkout.
-readonly FAR_DIR=/var/tmp/postfold-$CHECKOUT_HASH
+STACK_HASH=$(printf '%s' "${POSTFOLD_STACK_DIR:-$CHECKOUT}" | cksum | cut -d ' ' -f 1)
+readonly DEPLOY CHECKOUT STACK RUN LOGS STACK_HASH
+# Where PostgreSQL's data goes when the account that runs it cannot reach the stack.
+readonly FAR_DIR=/var/tmp/postfold-$STACK_HASH
+# Where tests have servers to kill.
+readonly FAULTS_DIR=$CHECKOUT/.stack/faults
 
 # --- Messages -----------------------------------------------------------------------------------------------
 
@@ -107,6 +109,11 @@ apt_install() {
   fi
   run_install apt-install env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+}
+
+usage() {
+  echo "usage: stack.sh up | down | env | status | clean | kill postgres|mongo|gateway" >&2
+  exit 2
 }
 
 # --- Processes: only those whose pid and start time we wrote are ours ----------------------------------------
@@ -189,7 +196,7 @@ stop_server() {
 # --- Ports --------------------------------------------------------------------------------------------------
 
 load_ports() {
-  local i name value port=$((PORT_FIRST + CHECKOUT_HASH % PORT_BLOCKS * 3))
+  local i name value port=$((PORT_FIRST + STACK_HASH % PORT_BLOCKS * 3))
   for i in "${!PORT_NAMES[@]}"; do
     name=${PORT_NAMES[i]}
     value=$(sed -n "s/^$name=//p" "$STACK/env" 2>/dev/null || true)
@@ -219,7 +226,7 @@ claim_port() {
 
 compose() {
   POSTFOLD_PG_PORT=$POSTFOLD_PG_PORT POSTFOLD_MONGO_PORT=$POSTFOLD_MONGO_PORT \
-    docker compose --project-name "postfold-$CHECKOUT_HASH" --file "$DEPLOY/compose.yaml" "$@"
+    docker compose --project-name "postfold-$STACK_HASH" --file "$DEPLOY/compose.yaml" "$@"
 }
 
 docker_usable() {
@@ -303,11 +310,38 @@ up() {
 }
 
 down() {
+  of_faults down
   [[ -d $RUN ]] || return 0
   lock
   load_ports
   stop_mongo
   stop_postgres
+}
+
+# The servers that tests kill are a stack of their own within this one.
+of_faults() {
+  [[ $STACK != "$FAULTS_DIR" && -d $FAULTS_DIR ]] || return 0
+  POSTFOLD_STACK_DIR=$FAULTS_DIR "$DEPLOY/stack.sh" "$1"
+}
+
+# For tests of what survives: no server is given a chance to end well. Only what was started here is ever killed.
+kill_server() {
+  local name pid names service=mongo
+  case $1 in
+    postgres) names=(postgres) service=postgres ;;
+    mongo) names=(mongod documentdb) ;;
+    gateway) names=(mongod ferretdb) ;;
+    *) usage ;;
+  esac
+  for name in "${names[@]}"; do
+    if pid=$(server_pid "$name"); then
+      kill -s KILL "$pid"
+      return
+    fi
+  done
+  [[ -e $RUN/$service.docker ]] || die "no $1 of this stack runs"
+  load_ports
+  compose kill --signal KILL "$service"
 }
 
 status() {
@@ -348,9 +382,10 @@ env_lines() {
 }
 
 clean() {
+  of_faults clean
   down
   if [[ -e $STACK/docker ]]; then
-    docker_usable || die "start Docker again, so that the volumes of postfold-$CHECKOUT_HASH can be removed"
+    docker_usable || die "start Docker again, so that the volumes of postfold-$STACK_HASH can be removed"
     run_logged docker-clean compose down --volumes
   fi
   if [[ -d $STACK ]]; then
@@ -367,6 +402,7 @@ clean() {
 # Some programs end with a plain failure when interrupted; the reader should not be told that they failed.
 trap 'say interrupted; exit 130' INT
 
+[[ $STACK == /* ]] || die "POSTFOLD_STACK_DIR must be an absolute path: $STACK"
 cd /
 case ${1:-} in
   up) up ;;
@@ -374,8 +410,6 @@ case ${1:-} in
   env) env_lines ;;
   status) status ;;
   clean) clean ;;
-  *)
-    echo "usage: stack.sh up | down | env | status | clean" >&2
-    exit 2
-    ;;
+  kill) kill_server "${2:-}" ;;
+  *) usage ;;
 esac
