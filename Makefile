@@ -5,10 +5,10 @@ SHELL := bash
 STACK := deploy/stack.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test stack stack-down stack-env stack-status fmt lint clean
+.PHONY: help demo test faults-projections stack stack-down stack-env stack-status fmt lint clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: stack ## start the servers and run the example bank on them
 	@urls=$$($(STACK) env) && eval "$$urls" && \
@@ -17,6 +17,10 @@ demo: stack ## start the servers and run the example bank on them
 
 test: ## check formatting and lints, start the servers, run every test
 	@deploy/test.sh
+
+ROUNDS ?= 200
+faults-projections: ## kill projectors, rebuilders and servers at random: ROUNDS=200, FAULT_SEED=...
+	FAULT_ROUNDS=$(ROUNDS) cargo test --locked -p postfold-cli --test faults -- --nocapture whatever_is_killed
 
 stack: ## start PostgreSQL and a MongoDB-compatible server, or reuse those that run
 	@$(STACK) up
