@@ -60,7 +60,7 @@ async fn replace(store: &dyn Store, collection: &str, guard: Guard, rows: &[Row]
 }
 
 async fn everything(store: &dyn Store, collection: &str) -> Vec<Row> {
-    store.scan(collection, None, 1_000).await.expect("scan")
+    store.scan(collection, None, None, 1_000).await.expect("scan")
 }
 
 async fn documents_come_back_as_they_were(store: &dyn Store) {
@@ -137,7 +137,7 @@ async fn a_scan_goes_by_key_and_meets_every_document_once(store: &dyn Store) {
     insert(store, name, &rows).await;
     let (mut found, mut after) = (Vec::new(), None::<String>);
     loop {
-        let page = store.scan(name, after.as_deref(), 7).await.expect("scan");
+        let page = store.scan(name, after.as_deref(), None, 7).await.expect("scan");
         assert!(page.len() <= 7);
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
@@ -233,18 +233,18 @@ async fn indexes_can_be_asked_for_twice(store: &dyn Store) {
 
 fn checkpoint(name: &str) -> Checkpoint {
     let now = Timestamp::from_millisecond(1_767_225_600_123).unwrap_or_default();
-    Checkpoint::new(name, "shop", 1, 1, now)
+    Checkpoint::new(name, "shop", 1, 1, 2, now)
 }
 
 async fn one_of_two_swaps_of_a_checkpoint_wins(store: &dyn Store) {
     let first = checkpoint("c_swap");
-    assert!(!store.swap_checkpoint(&first, &first.next()).await.expect("swap"), "there is none yet");
+    assert!(!store.swap_header(&first, &first.next()).await.expect("swap"), "there is none yet");
     assert!(store.create_checkpoint(&first).await.expect("create"));
     assert!(!store.create_checkpoint(&first).await.expect("create again"));
     store.probe("c_swap").await.expect("a probe changes nothing that a swap looks at");
     let second = first.next();
-    assert!(store.swap_checkpoint(&first, &second).await.expect("swap"));
-    assert!(!store.swap_checkpoint(&first, &second).await.expect("swap"), "the revision has moved on");
+    assert!(store.swap_header(&first, &second).await.expect("swap"));
+    assert!(!store.swap_header(&first, &second).await.expect("swap"), "the revision has moved on");
     let taken = Checkpoint { epoch: 2, ..second.next() };
     assert!(store.swap_checkpoint(&second, &taken).await.expect("swap"));
     let stale = Checkpoint { epoch: 1, ..taken.clone() };
@@ -256,15 +256,23 @@ async fn one_of_two_swaps_of_a_checkpoint_wins(store: &dyn Store) {
 }
 
 async fn a_checkpoint_comes_back_as_it_was(store: &dyn Store) {
-    use crate::checkpoint::{Attempt, Halted, Switching};
+    use crate::checkpoint::{Attempt, Halted, Owner, Paused, Switching};
     let mut full = checkpoint("c_checkpoint");
     let to = Attempt { generation: 7, epoch: 12 };
-    full.owner = Some("process 1".to_owned());
     full.rebuild = Some(to.clone());
+    let hash = postfold::Hash::genesis("shop");
+    let position = Position::new(i64::MAX);
+    let carry = Some("c_checkpoint__g7_e12_carry".to_owned());
     full.switching =
-        Some(Switching { to, uuid: "00ff".to_owned(), version: 3, position: Position::new(i64::MAX), hash: full.hash });
-    full.halted = Some(Halted { reason: "because".to_owned(), at: full.updated_at });
-    (full.sweep_due, full.position) = (true, Position::new(812));
+        Some(Switching { to, uuid: "00ff".to_owned(), version: 3, buckets: 2, carry: carry.clone(), position, hash });
+    full.paused = Some(Paused { reason: "because".to_owned(), at: full.updated_at });
+    full.carry = carry;
+    if let Some(bucket) = full.buckets.last_mut() {
+        bucket.owner = Some(Owner { id: "1".to_owned(), name: "process 1".to_owned() });
+        bucket.halted = Some(Halted { reason: "because".to_owned(), at: full.updated_at });
+        (bucket.sweep_due, bucket.position) = (true, Position::new(812));
+        bucket.recorded_at = Some(full.updated_at);
+    }
     assert_eq!(store.checkpoint("c_checkpoint").await.expect("read"), None);
     assert!(store.create_checkpoint(&full).await.expect("create"));
     assert_eq!(store.checkpoint("c_checkpoint").await.expect("read"), Some(full.clone()));

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::event::ReadEvent;
-use crate::projection::{Added, Change, FoldError, Index, Keys, OnPoison, Projection, RowProjection};
+use crate::projection::{Added, Change, FoldError, Index, Keys, ORDINAL_MAX, OnPoison, Projection, RowProjection};
 use crate::store::{DOCUMENT_BYTES_MAX, RESERVED_FIELDS};
 
 /// A document of some projection; cheap to clone, so that a cache and a batch can share it.
@@ -169,6 +169,11 @@ impl<P: RowProjection> Folder for TypedRows<P> {
         let carry = state.map(|state| typed(P::NAME, state)).transpose()?;
         let Added { carry, rows } = P::fold(carry, key, event)?;
         let new = |(ordinal, row): &(u32, P::Row)| {
+            if *ordinal > ORDINAL_MAX {
+                return Err(FoldError::new(format!(
+                    "an event adds a row with the ordinal {ordinal}, past {ORDINAL_MAX}"
+                )));
+            }
             Ok(NewRow { ordinal: *ordinal, fields: encode(P::NAME, row)?, expires_at: P::expires_at(row) })
         };
         Ok(Step { change: erased(carry), rows: rows.iter().map(new).collect::<Result<_, FoldError>>()? })

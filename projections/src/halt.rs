@@ -55,16 +55,6 @@ pub enum Halt {
         /// The ledger of this projector.
         wanted: String,
     },
-    /// Another projector took the projection over.
-    #[error("{owner} took {projection} over (epoch {epoch}); this projector stops")]
-    TakenOver {
-        /// The projection.
-        projection: &'static str,
-        /// The new owner.
-        owner: String,
-        /// The epoch of the take-over.
-        epoch: i64,
-    },
     /// There are documents, and no checkpoint that says how far they are.
     #[error(
         "the collection {projection} has documents but no checkpoint: run `postfold project rebuild --only {projection}`, or drop the collection"
@@ -83,6 +73,38 @@ pub enum Halt {
         /// What it said.
         message: String,
     },
+    /// The server refuses a document.
+    #[error("{projection}: the server refuses the document {key:?}, changed by the event at {position}: {message}")]
+    Document {
+        /// The projection.
+        projection: &'static str,
+        /// The document's key.
+        key: String,
+        /// The first event that is new in it.
+        position: Position,
+        /// What the server said.
+        message: String,
+    },
+    /// More keys are parked than may be: most likely something is wrong with all of them.
+    #[error("{projection} has {parked} keys parked already, and the event at {position} would park another: {message}")]
+    TooManyParked {
+        /// The projection.
+        projection: &'static str,
+        /// How many are parked.
+        parked: usize,
+        /// The event.
+        position: Position,
+        /// Why it would be parked.
+        message: String,
+    },
+    /// It had stopped before, by itself, and nobody has mended it since.
+    #[error("{projection} stopped before: {reason}; `postfold project resume {projection}` lets it try again")]
+    Before {
+        /// The projection.
+        projection: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// The log cannot be read, and trying again will not help.
     #[error("{projection}: {message}")]
     Log {
@@ -100,6 +122,10 @@ pub(crate) enum Stop {
     Cancelled,
     /// The checkpoint, or the documents, are not ours as they were: look at the checkpoint.
     Displaced,
+    /// The lease has run out: another process may have taken over.
+    Suspended,
+    /// The server refuses these documents.
+    Poison(Vec<Poison>),
     /// It cannot go on.
     Halt(Halt),
 }
@@ -107,5 +133,23 @@ pub(crate) enum Stop {
 impl From<Halt> for Stop {
     fn from(halt: Halt) -> Self {
         Self::Halt(halt)
+    }
+}
+
+/// A document that the server refuses, and takes all others.
+#[derive(Clone, Debug)]
+pub(crate) struct Poison {
+    /// The key whose fold made it.
+    pub(crate) key: String,
+    /// The first event that is new in it.
+    pub(crate) position: Position,
+    /// What the server said.
+    pub(crate) message: String,
+}
+
+impl Poison {
+    pub(crate) fn halt(self, projection: &'static str) -> Halt {
+        let Self { key, position, message } = self;
+        Halt::Document { projection, key, position, message }
     }
 }

@@ -43,18 +43,20 @@ mod status;
 mod store;
 mod verify;
 
-pub use checkpoint::{Attempt, Checkpoint, Halted, Switching};
+pub use checkpoint::{Attempt, Bucket, Checkpoint, Halted, Owner, Paused, Switching};
 pub use event::ReadEvent;
 pub use halt::Halt;
-pub use log::{LogError, LogSource};
+pub use log::{EntityChange, LogError, LogSource};
 pub use progress::{Phase, Progress};
 pub use projection::{Added, Change, FoldError, Index, Keys, OnPoison, Projection, RowProjection, row_id};
-pub use projector::{AppliedError, ConfigError, Projector, RunError, RunOutcome, RunReport};
+pub use projector::parking;
+pub use projector::{AppliedError, ConfigError, Leftovers, OperateError, Projector, RunError, RunOutcome, RunReport};
 pub use rebuild::{RebuildError, RebuildReport};
 pub use settings::Settings;
-pub use status::{State, Status, StatusError};
+pub use status::{BucketStatus, State, Status, StatusError};
 pub use store::{
-    CHECKPOINTS, Collection, DOCUMENT_BYTES_MAX, Guard, Mark, MemoryStore, MongoSettings, MongoStore, RESERVED_FIELDS,
-    Refused, Row, Store, StoreError, StoreErrorKind, Written, database_name,
+    CHECKPOINTS, Collection, DOCUMENT_BYTES_MAX, Drift, Guard, MEMBERS, Mark, Member, MemoryStore, MongoSettings,
+    MongoStore, PARKED, Parked, RESERVED_FIELDS, Refused, Row, Store, StoreError, StoreErrorKind, Written,
+    database_name,
 };
 pub use verify::{Difference, Verification, VerifyError, Wrong};

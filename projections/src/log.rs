@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use postfold::{Event, Hash, Head, Log, Position};
+use futures::TryStreamExt;
+use postfold::{Event, Hash, Head, Log, Position, Revision};
 
 /// The read half of a ledger, as projections need it: a ledger's [`Log`], or the
 /// [`EventLog`](crate::testing::EventLog) of a test.
@@ -25,8 +26,22 @@ pub trait LogSource: Send + Sync + 'static {
     /// The hash of the event at this position, `None` where the log does not reach so far.
     async fn hash_at(&self, position: Position) -> Result<Option<Hash>, LogError>;
 
+    /// All changes of an entity, in order; few, since only operators' decisions are read this way.
+    async fn changes(&self, entity: &str) -> Result<Vec<EntityChange>, LogError>;
+
     /// Waits until the log may hold events behind `after`, or the time is up.
     async fn changed(&self, after: Position, timeout: Duration) -> Result<(), LogError>;
+}
+
+/// A change of an entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityChange {
+    /// Its place in the log.
+    pub position: Position,
+    /// What kind of change.
+    pub kind: String,
+    /// What it carried: JSON.
+    pub data: String,
 }
 
 /// The log could not be read.
@@ -73,6 +88,15 @@ impl LogSource for Log {
 
     async fn hash_at(&self, position: Position) -> Result<Option<Hash>, LogError> {
         Ok(Self::hash_at(self, position).await?)
+    }
+
+    async fn changes(&self, entity: &str) -> Result<Vec<EntityChange>, LogError> {
+        let change = |revision: Revision| EntityChange {
+            position: revision.position,
+            kind: revision.kind,
+            data: revision.data.get().to_owned(),
+        };
+        Ok(self.history(entity, 0).map_ok(change).try_collect().await?)
     }
 
     async fn changed(&self, after: Position, timeout: Duration) -> Result<(), LogError> {

@@ -19,6 +19,12 @@ pub const BATCH_DOCUMENTS: &str = "postfold_projection_batch_documents";
 pub const BATCH_SECONDS: &str = "postfold_projection_batch_seconds";
 /// Counter: failures that were tried again.
 pub const RETRIES_TOTAL: &str = "postfold_projection_retries_total";
+/// Gauge: seconds between the recorded times of the newest event known and of the checkpoint's.
+pub const LAG_SECONDS: &str = "postfold_projection_lag_seconds";
+/// Counter: documents that were not as expected when they were written, and were read back.
+pub const CONFLICTS_TOTAL: &str = "postfold_projection_conflicts_total";
+/// Gauge: keys that are parked.
+pub const PARKED: &str = "postfold_projection_parked_keys";
 /// Gauge: 1 when the projection stopped by itself, 0 when it runs.
 pub const HALTED: &str = "postfold_projection_halted";
 /// Counter: rebuilds that took over the stable name.
@@ -26,11 +32,14 @@ pub const REBUILDS_TOTAL: &str = "postfold_projection_rebuilds_total";
 
 const LABEL: &str = "projection";
 
-pub(crate) fn batch_done(projection: &'static str, events: usize, documents: usize, took: Duration) {
-    counter!(EVENTS_TOTAL, LABEL => projection).increment(u64::try_from(events).unwrap_or(u64::MAX));
+pub(crate) fn written(projection: &'static str, documents: usize) {
     counter!(DOCUMENTS_TOTAL, LABEL => projection).increment(u64::try_from(documents).unwrap_or(u64::MAX));
-    histogram!(BATCH_EVENTS, LABEL => projection).record(float(events));
     histogram!(BATCH_DOCUMENTS, LABEL => projection).record(float(documents));
+}
+
+pub(crate) fn batch_done(projection: &'static str, events: usize, took: Duration) {
+    counter!(EVENTS_TOTAL, LABEL => projection).increment(u64::try_from(events).unwrap_or(u64::MAX));
+    histogram!(BATCH_EVENTS, LABEL => projection).record(float(events));
     histogram!(BATCH_SECONDS, LABEL => projection).record(took.as_secs_f64());
 }
 
@@ -40,6 +49,18 @@ pub(crate) fn lag(projection: &'static str, events: u64) {
 
 pub(crate) fn retried(projection: &'static str) {
     counter!(RETRIES_TOTAL, LABEL => projection).increment(1);
+}
+
+pub(crate) fn lag_seconds(projection: &'static str, seconds: f64) {
+    gauge!(LAG_SECONDS, LABEL => projection).set(seconds);
+}
+
+pub(crate) fn conflicted(projection: &'static str, documents: usize) {
+    counter!(CONFLICTS_TOTAL, LABEL => projection).increment(u64::try_from(documents).unwrap_or(u64::MAX));
+}
+
+pub(crate) fn parked(projection: &'static str, keys: usize) {
+    gauge!(PARKED, LABEL => projection).set(float(keys));
 }
 
 pub(crate) fn halted(projection: &'static str, halted: bool) {

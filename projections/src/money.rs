@@ -122,6 +122,33 @@ pub mod date {
     }
 }
 
+/// For `#[serde(with = "postfold_projections::money::optional_date")]`: a time that may be absent, as a BSON
+/// date or null.
+pub mod optional_date {
+    use bson::DateTime;
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    /// Writes a time as a BSON date, or null.
+    ///
+    /// # Errors
+    ///
+    /// Only what the serializer itself reports.
+    pub fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        time.map(super::date::to_bson).serialize(serializer)
+    }
+
+    /// Reads a time from a BSON date, or null.
+    ///
+    /// # Errors
+    ///
+    /// When the field is neither, or lies outside the years that [`Timestamp`] knows.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        let date = Option::<DateTime>::deserialize(deserializer)?;
+        date.map(|date| Timestamp::from_millisecond(date.timestamp_millis())).transpose().map_err(D::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

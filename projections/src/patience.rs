@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::halt::{Halt, Stop};
 use crate::log::LogError;
 use crate::metrics;
+use crate::projector::lease::Lease;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, StoreErrorKind};
 
@@ -20,6 +21,7 @@ pub(crate) struct Context {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) cancel: CancellationToken,
+    pub(crate) lease: Lease,
 }
 
 impl Context {
@@ -95,25 +97,40 @@ impl<'a> Patience<'a> {
 
     /// Waits before the next try; or says that there is no point in one.
     pub(crate) async fn after(&mut self, what: &'static str, error: &StoreError) -> Result<(), Stop> {
-        let refused = |message: String| Halt::Refused { projection: self.context.projection, what, message };
+        match self.verdict(what, error).await? {
+            Verdict::Again => Ok(()),
+            Verdict::Refused => {
+                let message = format!("{error}{}", self.times());
+                Err(Halt::Refused { projection: self.context.projection, what, message }.into())
+            }
+        }
+    }
+
+    /// Whether to try again; where that is so, it has waited.
+    pub(crate) async fn verdict(&mut self, what: &'static str, error: &StoreError) -> Result<Verdict, Stop> {
         match error.kind {
-            StoreErrorKind::Refused(_) | StoreErrorKind::Malformed => return Err(refused(error.to_string()).into()),
+            StoreErrorKind::Refused(_) | StoreErrorKind::Malformed => return Ok(Verdict::Refused),
             StoreErrorKind::Unavailable => self.last = None,
             kind => {
                 self.equal = if self.last == Some(kind) { self.equal.saturating_add(1) } else { 1 };
                 self.last = Some(kind);
                 if self.equal >= self.context.settings.equal_answers_max {
                     if self.server_is_well().await {
-                        let times = self.equal;
-                        return Err(
-                            refused(format!("{error} ({times} times in a row, while it takes other writes)")).into()
-                        );
+                        return Ok(Verdict::Refused);
                     }
                     self.last = None;
                 }
             }
         }
-        self.pause(what, error).await
+        self.pause(what, error).await?;
+        Ok(Verdict::Again)
+    }
+
+    fn times(&self) -> String {
+        if self.last.is_none() {
+            return String::new();
+        }
+        format!(" ({} times in a row, while it takes other writes)", self.equal)
     }
 
     async fn pause(&mut self, what: &'static str, error: &(dyn std::error::Error + Sync)) -> Result<(), Stop> {
@@ -127,6 +144,15 @@ impl<'a> Patience<'a> {
     async fn server_is_well(&self) -> bool {
         self.context.store.ping().await.is_ok() && self.context.store.probe(self.context.projection).await.is_ok()
     }
+}
+
+/// What to make of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may pass: try again.
+    Again,
+    /// The same will be refused every time.
+    Refused,
 }
 
 fn delays(settings: &Settings) -> ExponentialBackoff {

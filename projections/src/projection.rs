@@ -190,7 +190,7 @@ pub trait RowProjection: Send + Sync + 'static {
 pub struct Added<C, R> {
     /// What becomes of the key's carry.
     pub carry: Change<C>,
-    /// The new rows, each with its ordinal: a number that no other row of this event has.
+    /// The new rows, each with its ordinal: a number up to 99,999 that no other row of this event has.
     pub rows: Vec<(u32, R)>,
 }
 
@@ -203,6 +203,9 @@ pub struct Added<C, R> {
 pub fn row_id(position: Position, ordinal: u32) -> String {
     format!("{:016}:{ordinal:05}", position.get())
 }
+
+/// The largest ordinal of a row.
+pub(crate) const ORDINAL_MAX: u32 = 99_999;
 
 /// What a projection does with an event that cannot be folded into a document, or with a document that
 /// the server refuses. What passes (a server that is away) is waited out, and never comes to this.

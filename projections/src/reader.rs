@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt};
+use jiff::Timestamp;
 use postfold::{Event, Hash, Position};
 use tokio::time::Instant;
 
@@ -21,7 +23,7 @@ const WINDOW_PAGES: usize = 4;
 /// Events of the first page, before it is known how large events are.
 const FIRST_PAGE_EVENTS: usize = 1_000;
 /// Events of a page of [`replay`].
-const REPLAY_PAGE_EVENTS: usize = 2_000;
+const REPLAY_PAGE_EVENTS: usize = 5_000;
 /// Pages of [`replay`] that are read side by side.
 const REPLAY_READERS: usize = 2;
 
@@ -39,6 +41,8 @@ pub(crate) struct Feed {
     page_bytes_max: usize,
     head: AtomicI64,
     head_asked: Mutex<Option<Instant>>,
+    /// When the newest event that was read was recorded, in microseconds.
+    newest: AtomicI64,
 }
 
 /// Pages without a gap between them.
@@ -64,6 +68,13 @@ impl Deref for Slice {
     }
 }
 
+impl Slice {
+    /// Goes on behind so many events.
+    pub(crate) const fn skip(&mut self, events: usize) {
+        self.from += events;
+    }
+}
+
 impl Feed {
     pub(crate) fn new(log: Arc<dyn LogSource>, settings: &Settings) -> Self {
         Self {
@@ -75,6 +86,7 @@ impl Feed {
             page_bytes_max: settings.batch_bytes_max,
             head: AtomicI64::new(0),
             head_asked: Mutex::new(None),
+            newest: AtomicI64::new(0),
         }
     }
 
@@ -125,6 +137,13 @@ impl Feed {
         Ok(u64::try_from(seen.max(self.head.load(Ordering::Relaxed)).saturating_sub(position.get())).unwrap_or(0))
     }
 
+    /// Seconds between a recorded time and that of the newest event that was read.
+    pub(crate) fn seconds_behind(&self, recorded_at: Timestamp) -> f64 {
+        let newest = self.newest.load(Ordering::Relaxed);
+        Duration::from_micros(u64::try_from(newest.saturating_sub(recorded_at.as_microsecond())).unwrap_or(0))
+            .as_secs_f64()
+    }
+
     fn held(&self, after: Position) -> Option<Slice> {
         let window = lock(&self.window);
         if after < window.start || after >= window.end {
@@ -160,6 +179,7 @@ impl Feed {
         let events = read_page(&*self.log, after, limit, context).await?;
         let Some(last) = events.last() else { return Ok(None) };
         self.head.fetch_max(last.position.get(), Ordering::Relaxed);
+        self.newest.fetch_max(last.recorded_at.as_microsecond(), Ordering::Relaxed);
         let weight: usize = events.iter().map(ReadEvent::weight).sum();
         let fitting = self.page_bytes_max / (weight / events.len()).max(1);
         self.page_events.store(fitting.clamp(1, self.page_events_max), Ordering::Relaxed);
@@ -207,7 +227,7 @@ async fn read_replay_page(
     Ok(events)
 }
 
-async fn read_page(
+pub(crate) async fn read_page(
     log: &dyn LogSource,
     after: Position,
     limit: usize,

@@ -17,8 +17,22 @@ pub struct Settings {
     pub command_statements_max: usize,
     /// Bytes of one write command. Default 8 MB; servers take 16 MB.
     pub command_bytes_max: usize,
-    /// Commands of one projection in flight at a time; a key always goes by the same one. Default 2.
+    /// Commands of one batch in flight at a time; a key always goes by the same one. Default 2.
     pub lanes: usize,
+    /// Batches that are folded and not yet in the checkpoint, the one that is being written included.
+    /// Default 2: one is folded while another is written.
+    pub batches_ahead_max: usize,
+    /// How long a process may be silent before another one takes its projections over. Default 5 s. It says
+    /// that it lives three times as often.
+    pub lease: Duration,
+    /// Into how many buckets the keys of a model are dealt when it is created or rebuilt; processes share
+    /// them. Default 1: processes share whole models.
+    pub buckets: usize,
+    /// Events after which what rows carry is stored; at most so many are folded again after a crash.
+    /// Default 1,000,000.
+    pub carry_events_max: usize,
+    /// Keys of one projection that may be parked; beyond it the projection halts. Default 1,000.
+    pub parked_keys_max: usize,
     /// Documents that each projection keeps in memory between batches. Default 100,000.
     pub cache_documents_max: usize,
     /// Bytes that each projection's kept documents take, counted as stored. Default 64 MiB.
@@ -56,6 +70,11 @@ impl Default for Settings {
             command_statements_max: 5_000,
             command_bytes_max: 8_000_000,
             lanes: 2,
+            batches_ahead_max: 2,
+            lease: Duration::from_secs(5),
+            buckets: 1,
+            carry_events_max: 1_000_000,
+            parked_keys_max: 1_000,
             cache_documents_max: 100_000,
             cache_bytes_max: 64 << 20,
             poll_interval: Duration::from_secs(1),
@@ -81,6 +100,9 @@ impl Settings {
             ("command_statements_max", self.command_statements_max),
             ("command_bytes_max", self.command_bytes_max),
             ("lanes", self.lanes),
+            ("batches_ahead_max", self.batches_ahead_max),
+            ("buckets", self.buckets),
+            ("carry_events_max", self.carry_events_max),
             ("cache_documents_max", self.cache_documents_max),
             ("cache_bytes_max", self.cache_bytes_max),
             ("verify_documents_max", self.verify_documents_max),
@@ -88,5 +110,6 @@ impl Settings {
         let zero = bounds.into_iter().find(|(_, bound)| *bound == 0).map(|(name, _)| name);
         zero.or_else(|| self.retry_delay_min.is_zero().then_some("retry_delay_min"))
             .or_else(|| self.poll_interval.is_zero().then_some("poll_interval"))
+            .or_else(|| (self.lease < Duration::from_millis(3)).then_some("lease"))
     }
 }

@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use postfold::{Head, Position};
 use serde::Serialize;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Bucket, Checkpoint};
 use crate::folder::Folder;
 use crate::log::LogError;
 use crate::progress::count;
-use crate::store::StoreError;
+use crate::store::{Drift, Parked, StoreError};
 
 /// How far a projection is, and who moves it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
     /// The projection.
     pub name: &'static str,
@@ -27,16 +27,37 @@ pub struct Status {
     pub head: Position,
     /// Events between the two.
     pub lag: u64,
+    /// Seconds between the recorded times of the two; absent where nothing was folded yet.
+    pub lag_seconds: Option<f64>,
     /// What it is doing, as far as its checkpoint tells.
     pub state: State,
     /// Why it stopped by itself.
     pub halted: Option<String>,
-    /// The projector that moves the checkpoint.
-    pub owner: Option<String>,
-    /// Goes up with every take-over, rebuild and switch.
+    /// Why it is paused.
+    pub paused: Option<String>,
+    /// Keys that are parked.
+    pub parked: usize,
+    /// How the indexes differ from those that are declared.
+    pub drift: Vec<Drift>,
+    /// Goes up with every rebuild, switch and pause.
     pub epoch: Option<i64>,
     /// When the checkpoint moved last, by that projector's clock.
     pub updated_at: Option<Timestamp>,
+    /// Its buckets: how far each is, and who moves it.
+    pub buckets: Vec<BucketStatus>,
+}
+
+/// How far a bucket of a projection is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BucketStatus {
+    /// Every event up to here is in its documents.
+    pub position: Position,
+    /// The process that moves it.
+    pub owner: Option<String>,
+    /// Goes up at every take-over.
+    pub epoch: i64,
+    /// When it moved last, by that process's clock.
+    pub updated_at: Timestamp,
 }
 
 /// What a projection is doing, as far as its checkpoint tells.
@@ -51,6 +72,8 @@ pub enum State {
     Behind,
     /// A new generation is taking over.
     Switching,
+    /// An operator paused it.
+    Paused,
     /// It stopped by itself: see [`Status::halted`].
     Halted,
     /// Another version built the model: it wants a rebuild.
@@ -60,25 +83,53 @@ pub enum State {
 }
 
 impl Status {
-    pub(crate) fn of(folder: &dyn Folder, checkpoint: Option<Checkpoint>, head: &Head) -> Self {
-        let position = checkpoint.as_ref().map_or(Position::START, |checkpoint| checkpoint.position);
-        Self {
-            name: folder.name(),
-            version: folder.version(),
-            model_version: checkpoint.as_ref().map(|checkpoint| checkpoint.version),
-            generation: checkpoint.as_ref().map(|checkpoint| checkpoint.generation),
+    pub(crate) fn of(
+        folder: &dyn Folder,
+        checkpoint: Option<Checkpoint>,
+        head: &Head,
+        parked: &[Parked],
+        drift: Vec<Drift>,
+    ) -> Self {
+        let (name, version) = (folder.name(), folder.version());
+        let state = state(folder, checkpoint.as_ref(), head);
+        let position = checkpoint.as_ref().map_or(Position::START, Checkpoint::position);
+        let lag = count(head.position).saturating_sub(count(position));
+        let generation = checkpoint.as_ref().map(|checkpoint| checkpoint.generation);
+        let newest = checkpoint.as_ref().and_then(Checkpoint::slowest).and_then(|bucket| bucket.recorded_at);
+        let mut status = Self {
+            name,
+            version,
+            model_version: None,
+            generation,
             position,
             head: head.position,
-            lag: count(head.position).saturating_sub(count(position)),
-            state: state(folder, checkpoint.as_ref(), head),
-            halted: checkpoint
-                .as_ref()
-                .and_then(|checkpoint| checkpoint.halted.as_ref())
-                .map(|halted| halted.reason.clone()),
-            epoch: checkpoint.as_ref().map(|checkpoint| checkpoint.epoch),
-            updated_at: checkpoint.as_ref().map(|checkpoint| checkpoint.updated_at),
-            owner: checkpoint.and_then(|checkpoint| checkpoint.owner),
+            lag,
+            lag_seconds: newest
+                .zip(head.recorded_at)
+                .map(|(newest, head)| head.duration_since(newest).as_secs_f64().max(0.0)),
+            state,
+            halted: None,
+            paused: None,
+            parked: parked.iter().filter(|parked| Some(parked.generation) == generation).count(),
+            drift,
+            epoch: None,
+            updated_at: None,
+            buckets: Vec::new(),
+        };
+        if let Some(found) = checkpoint {
+            (status.model_version, status.epoch) = (Some(found.version), Some(found.epoch));
+            status.paused = found.paused.map(|paused| paused.reason);
+            status.updated_at = found.buckets.iter().map(|bucket| bucket.updated_at).max();
+            status.halted = found.buckets.iter().find_map(|bucket| Some(bucket.halted.as_ref()?.reason.clone()));
+            let bucket = |bucket: Bucket| BucketStatus {
+                position: bucket.position,
+                owner: bucket.owner.map(|owner| owner.name),
+                epoch: bucket.epoch,
+                updated_at: bucket.updated_at,
+            };
+            status.buckets = found.buckets.into_iter().map(bucket).collect();
         }
+        status
     }
 }
 
@@ -88,11 +139,13 @@ fn state(folder: &dyn Folder, checkpoint: Option<&Checkpoint>, head: &Head) -> S
         State::Switching
     } else if checkpoint.version != folder.version() {
         State::Outdated
-    } else if checkpoint.position > head.position {
+    } else if checkpoint.furthest() > head.position {
         State::Ahead
-    } else if checkpoint.halted.is_some() {
+    } else if checkpoint.paused.is_some() {
+        State::Paused
+    } else if checkpoint.buckets.iter().any(|bucket| bucket.halted.is_some()) {
         State::Halted
-    } else if checkpoint.position < head.position {
+    } else if checkpoint.position() < head.position {
         State::Behind
     } else {
         State::CaughtUp

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::event::ReadEvent;
 use crate::folder::{Folder, State, Typed};
-use crate::log::{LogError, LogSource};
+use crate::log::{EntityChange, LogError, LogSource};
 use crate::projection::{Change, FoldError, Projection};
 
 /// A log in memory, written event by event, with a hash chain like the real one. Clones share it.
@@ -199,6 +199,16 @@ impl LogSource for EventLog {
             return Ok(Some(Hash::genesis(&self.ledger)));
         }
         Ok(place(position).checked_sub(1).and_then(|place| self.lock().events.get(place).map(|event| event.hash)))
+    }
+
+    async fn changes(&self, entity: &str) -> Result<Vec<EntityChange>, LogError> {
+        let ours = self.events().into_iter().filter(|event| event.stream.as_deref() == Some(entity));
+        let change = |event: Event| EntityChange {
+            position: event.position,
+            kind: event.kind,
+            data: event.data.get().to_owned(),
+        };
+        Ok(ours.map(change).collect())
     }
 
     async fn changed(&self, after: Position, timeout: Duration) -> Result<(), LogError> {

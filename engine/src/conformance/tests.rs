@@ -185,6 +185,10 @@ impl Queries for Wrong {
         self.inner.queries().account_page(page, view).await
     }
 
+    async fn opened(&self, accounts: &[(&str, &str)]) -> Result<Vec<AccountOpened>, Error> {
+        self.inner.queries().opened(accounts).await
+    }
+
     async fn count_accounts(&self, at: Position) -> Result<u64, Error> {
         self.inner.queries().count_accounts(at).await
     }

@@ -40,6 +40,7 @@ pub(super) fn merged(before: &RawDocument, patch: &RawDocument) -> Result<RawDoc
 }
 
 /// The same, and the names at the top whose value is another than before, as they were given.
+#[allow(dead_code, reason = "changelogs use it")]
 pub(super) fn merged_with_changes(
     before: &RawDocument,
     patch: &RawDocument,

@@ -3,17 +3,25 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use futures::future::join_all;
+use postfold::Position;
 
-use crate::halt::Stop;
-use crate::patience::{Context, Patience};
+use crate::halt::{Poison, Stop};
+use crate::metrics;
+use crate::patience::{Context, Patience, Verdict};
 use crate::store::{Guard, Mark, Row, StoreError, StoreErrorKind, Written};
 
 /// A document on its way, and what is thought to be in its place.
+#[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) row: Row,
     pub(crate) place: Place,
+    /// The key whose fold made it, where that is not its own.
+    pub(crate) key: Option<Arc<str>>,
+    /// The first event that is new in it.
+    pub(crate) since: Position,
 }
 
 /// What is thought to be stored under a key.
@@ -32,11 +40,17 @@ pub(crate) enum Place {
 /// # Errors
 ///
 /// [`Stop::Displaced`] when a document of a later generation is in the way: the model was switched.
+/// [`Stop::Suspended`] when the lease has run out. [`Stop::Poison`] when the server refuses some of the
+/// documents, and takes the others.
 pub(crate) async fn deliver(context: &Context, collection: &str, rows: Vec<Outgoing>) -> Result<(), Stop> {
     let lanes = deal(rows, context.settings.lanes);
     // All lanes end before anything is reported: no command of ours is in flight afterwards.
     let done = join_all(lanes.into_iter().map(|rows| run_lane(context, collection, rows))).await;
-    done.into_iter().collect()
+    let mut poison = Vec::new();
+    for refused in done {
+        poison.extend(refused?);
+    }
+    if poison.is_empty() { Ok(()) } else { Err(Stop::Poison(poison)) }
 }
 
 /// A key always goes by the same lane, so no two commands in flight touch the same document; within a
@@ -59,35 +73,67 @@ fn deal(rows: Vec<Outgoing>, lanes: usize) -> Vec<Vec<Outgoing>> {
     dealt
 }
 
-async fn run_lane(context: &Context, collection: &str, rows: Vec<Outgoing>) -> Result<(), Stop> {
+/// Returns the documents that the server refuses.
+async fn run_lane(context: &Context, collection: &str, rows: Vec<Outgoing>) -> Result<Vec<Poison>, Stop> {
     let mut patience = Patience::new(context);
     let mut pending = rows;
+    let mut poison = Vec::new();
+    let mut statements_max = context.settings.command_statements_max;
     while !pending.is_empty() {
         let before = pending.len();
-        let Round { left, trouble } = send_round(context, collection, pending).await?;
+        let Round { left, trouble } = send_round(context, collection, pending, statements_max).await?;
         if left.len() < before {
             patience.reset();
         }
         pending = left;
-        if let Some(error) = trouble {
-            patience.after("write documents", &error).await?;
+        let Some((error, at)) = trouble else { continue };
+        match patience.verdict("write documents", &error).await? {
+            Verdict::Again => {}
+            // A command that is refused as a whole: the halves tell which of its documents it is.
+            Verdict::Refused if at.is_none() && statements_max > 1 && pending.len() > 1 => {
+                statements_max = statements_max.min(pending.len()).div_ceil(2);
+                patience.reset();
+            }
+            Verdict::Refused => {
+                let id = at.or_else(|| pending.first().map(|outgoing| outgoing.row.id.clone()));
+                let place = pending.iter().position(|outgoing| Some(&outgoing.row.id) == id.as_ref()).unwrap_or(0);
+                poison.push(Poison::of(pending.swap_remove(place), &error));
+                pending.sort_unstable_by(|one, other| one.row.id.cmp(&other.row.id));
+                patience.reset();
+            }
         }
     }
-    Ok(())
+    Ok(poison)
 }
 
-/// What a round left undone, and why, where nothing has changed that would let the next one succeed.
+impl Poison {
+    fn of(outgoing: Outgoing, error: &StoreError) -> Self {
+        let Outgoing { row, key, since, .. } = outgoing;
+        Self { key: key.map_or(row.id, |key| key.as_ref().to_owned()), position: since, message: error.to_string() }
+    }
+}
+
+/// What a round left undone, and why, where nothing has changed that would let the next one succeed; with
+/// the key of the document that it is about, where the server told.
 struct Round {
     left: Vec<Outgoing>,
-    trouble: Option<StoreError>,
+    trouble: Option<(StoreError, Option<String>)>,
 }
 
-async fn send_round(context: &Context, collection: &str, rows: Vec<Outgoing>) -> Result<Round, Stop> {
+async fn send_round(
+    context: &Context,
+    collection: &str,
+    rows: Vec<Outgoing>,
+    statements_max: usize,
+) -> Result<Round, Stop> {
     let mut unsettled = Vec::new();
     let mut trouble = None;
     for place in [Place::Behind, Place::Empty, Place::Stray] {
         let statements: Vec<&Outgoing> = rows.iter().filter(|outgoing| outgoing.place == place).collect();
-        for command in cut(&statements, context) {
+        for command in cut(&statements, statements_max, context.settings.command_bytes_max) {
+            if !context.lease.holds() {
+                return Err(Stop::Suspended);
+            }
             let sent: Vec<&Row> = command.iter().map(|outgoing| &outgoing.row).collect();
             let answer = match place {
                 Place::Behind => context.store.replace(collection, Guard::Behind, &sent).await,
@@ -103,6 +149,7 @@ async fn send_round(context: &Context, collection: &str, rows: Vec<Outgoing>) ->
     if unsettled.is_empty() {
         return Ok(Round { left: Vec::new(), trouble: None });
     }
+    metrics::conflicted(context.projection, unsettled.len());
     let marks = read_back(context, collection, unsettled.keys().map(String::as_str)).await?;
     sort_out(rows, &unsettled, &marks, trouble)
 }
@@ -113,11 +160,16 @@ fn settle(
     answer: Result<Written, StoreError>,
     command: &[&Outgoing],
     unsettled: &mut Vec<(String, Place)>,
-) -> Option<StoreError> {
+) -> Option<(StoreError, Option<String>)> {
     let error = match answer {
         Ok(Written { done, .. }) if done >= command.len() => return None,
-        Ok(Written { refused, .. }) => refused.into_iter().next().map(|first| first.error),
-        Err(error) => Some(error),
+        Ok(Written { refused, .. }) => {
+            // A key that is taken only has to be looked at; anything else is about the document.
+            let first =
+                refused.iter().find(|refused| refused.error.kind != StoreErrorKind::Duplicate).or(refused.first());
+            first.map(|first| (first.error.clone(), command.get(first.index).map(|outgoing| outgoing.row.id.clone())))
+        }
+        Err(error) => Some((error, None)),
     };
     unsettled.extend(command.iter().map(|outgoing| (outgoing.row.id.clone(), outgoing.place)));
     error
@@ -143,10 +195,10 @@ fn sort_out(
     rows: Vec<Outgoing>,
     unsettled: &HashMap<String, Place>,
     marks: &HashMap<String, Mark>,
-    trouble: Option<StoreError>,
+    trouble: Option<(StoreError, Option<String>)>,
 ) -> Result<Round, Stop> {
     let mut left = Vec::new();
-    let mut stuck = false;
+    let mut stuck = Vec::new();
     for mut outgoing in rows {
         if !unsettled.contains_key(&outgoing.row.id) {
             continue;
@@ -159,20 +211,25 @@ fn sort_out(
             Some(mark) if mark.position >= row.position => continue,
             Some(_) => Place::Behind,
         };
-        stuck |= place == outgoing.place;
+        if place == outgoing.place {
+            stuck.push(outgoing.row.id.clone());
+        }
         outgoing.place = place;
         left.push(outgoing);
     }
     // A document whose place was not what we thought only has to be sent another way.
     let unexplained =
         || StoreError::new(StoreErrorKind::Unavailable, "a write found nothing to do, and yet is not done");
-    let trouble = stuck.then(|| trouble.unwrap_or_else(unexplained));
+    let trouble = trouble.unwrap_or_else(|| (unexplained(), None));
+    // The document that the error is about may be done by now; then another one is that is not.
+    let (error, at) = trouble;
+    let at = at.and_then(|id| stuck.iter().find(|stuck| **stuck == id).or(stuck.first()).cloned());
+    let trouble = (!stuck.is_empty()).then_some((error, at));
     Ok(Round { left, trouble })
 }
 
 /// Cuts statements into commands within the bounds of number and bytes.
-fn cut<'a, 'b>(statements: &'a [&'b Outgoing], context: &Context) -> Vec<&'a [&'b Outgoing]> {
-    let (statements_max, bytes_max) = (context.settings.command_statements_max, context.settings.command_bytes_max);
+fn cut<'a, 'b>(statements: &'a [&'b Outgoing], statements_max: usize, bytes_max: usize) -> Vec<&'a [&'b Outgoing]> {
     let mut commands = Vec::new();
     let (mut start, mut bytes) = (0, 0_usize);
     for (at, outgoing) in statements.iter().enumerate() {

@@ -4,6 +4,13 @@ pub(crate) mod apply;
 mod cache;
 pub(crate) mod deliver;
 mod graves;
+mod group;
+pub(crate) mod lease;
+mod operate;
+pub mod parking;
+mod plan;
+mod session;
+mod share;
 mod worker;
 
 use std::sync::Arc;
@@ -11,23 +18,23 @@ use std::time::Duration;
 
 use postfold::Position;
 use serde::Serialize;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::folder::{Folder, Typed, TypedRows};
+use crate::checkpoint::{Attempt, Checkpoint, Owner};
+use crate::folder::{Folder, Shape, Typed, TypedRows};
 use crate::halt::Halt;
 use crate::log::{LogError, LogSource};
 use crate::patience::Context;
 use crate::progress::{Progress, Reporter};
 use crate::projection::{Projection, RowProjection};
-use crate::reader::Feed;
 use crate::rebuild::{Rebuild, RebuildError, RebuildReport};
 use crate::settings::Settings;
-use crate::status::{Status, StatusError};
 use crate::store::{Store, StoreError};
 use crate::verify::{Verification, Verify, VerifyError};
-use worker::Worker;
+use group::Group;
+use lease::Lease;
+pub use operate::{Leftovers, OperateError};
 
 /// Folds a ledger's log into read models, and looks after them.
 ///
@@ -54,7 +61,7 @@ pub struct Projector {
     folders: Vec<Arc<dyn Folder>>,
     settings: Arc<Settings>,
     reporter: Reporter,
-    owner: String,
+    name: String,
 }
 
 /// Where each projection was when [`Projector::run`] ended.
@@ -87,6 +94,9 @@ pub enum RunError {
     /// The log could not be read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The store does not tell who works on what.
+    #[error(transparent)]
+    Store(StoreError),
 }
 
 /// A projector that is put together wrongly.
@@ -145,7 +155,7 @@ impl Projector {
             folders: Vec::new(),
             settings: Arc::new(Settings::default()),
             reporter: Reporter::default(),
-            owner: format!("process {} ({})", std::process::id(), Uuid::now_v7()),
+            name: format!("process {}", std::process::id()),
         }
     }
 
@@ -174,6 +184,12 @@ impl Projector {
         Ok(self)
     }
 
+    /// The name of this process, for those who ask who works on what. Default: its number.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
     /// Other bounds than the [default](Settings::default).
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = Arc::new(settings);
@@ -195,19 +211,24 @@ impl Projector {
     /// Catches up with the log and follows it until `shutdown` is cancelled. It ends between two
     /// batches; whatever it was doing can be done again.
     ///
-    /// It takes the projections over from any other projector, which stops as soon as it notices.
+    /// Any number of processes may run: they share the projections among them, and when one dies, the others
+    /// take over what it did as soon as its [lease](Settings::lease) has run out. What one of them writes
+    /// late, because it was suspended or cut off, changes nothing.
+    ///
+    /// A projection that stopped by itself earlier is tried again once.
     ///
     /// # Errors
     ///
     /// [`RunError::Halted`] when a projection stopped by itself. The others have gone on until
-    /// `shutdown`; when all have stopped, it returns at once.
+    /// `shutdown`; when all have stopped, it returns at once. [`RunError::Store`] when the store refuses to
+    /// tell who works on what.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<RunReport, RunError> {
         self.check()?;
         self.work(None, shutdown).await
     }
 
     /// As [`run`](Self::run), but ends when everything is in the models that was in the log at the
-    /// beginning of the call.
+    /// beginning of the call, whichever process put it there.
     ///
     /// # Errors
     ///
@@ -235,11 +256,12 @@ impl Projector {
         let mut wait = APPLIED_POLL_MIN;
         loop {
             let checkpoint = self.store.checkpoint(projection).await?;
-            let reached = checkpoint.as_ref().map_or(Position::START, |checkpoint| checkpoint.position);
+            let reached = checkpoint.as_ref().map_or(Position::START, Checkpoint::position);
             if reached >= position {
                 return Ok(());
             }
-            if let Some(halted) = checkpoint.and_then(|checkpoint| checkpoint.halted) {
+            let halted = checkpoint.and_then(|found| found.buckets.into_iter().find_map(|bucket| bucket.halted));
+            if let Some(halted) = halted {
                 return Err(AppliedError::Halted { reason: halted.reason });
             }
             if tokio::time::Instant::now() >= deadline {
@@ -248,21 +270,6 @@ impl Projector {
             tokio::time::sleep_until((tokio::time::Instant::now() + wait).min(deadline)).await;
             wait = wait.saturating_mul(2).min(APPLIED_POLL_MAX);
         }
-    }
-
-    /// How far each projection is, and who moves it.
-    ///
-    /// # Errors
-    ///
-    /// When the log or the store cannot be read.
-    pub async fn status(&self) -> Result<Vec<Status>, StatusError> {
-        let head = self.log.head().await?;
-        let mut all = Vec::with_capacity(self.folders.len());
-        for folder in &self.folders {
-            let checkpoint = self.store.checkpoint(folder.name()).await?;
-            all.push(Status::of(&**folder, checkpoint, &head));
-        }
-        Ok(all)
     }
 
     /// Folds the log anew into a generation of its own, beside the live model, and gives it the model's
@@ -278,7 +285,7 @@ impl Projector {
     pub async fn rebuild(&self, projection: &str, shutdown: CancellationToken) -> Result<RebuildReport, RebuildError> {
         self.check()?;
         let folder = self.find(projection)?;
-        let context = self.context(&*folder, shutdown);
+        let context = self.context(&*folder, shutdown, Lease::endless());
         let rebuild = Rebuild { context, folder, log: Arc::clone(&self.log), reporter: self.reporter.clone() };
         rebuild.run().await
     }
@@ -292,53 +299,39 @@ impl Projector {
     pub async fn verify(&self, projection: &str, shutdown: CancellationToken) -> Result<Verification, VerifyError> {
         self.check()?;
         let folder = self.find(projection)?;
-        let context = self.context(&*folder, shutdown);
-        let verify = Verify { context, folder, log: Arc::clone(&self.log), reporter: self.reporter.clone() };
+        let context = self.context(&*folder, shutdown, Lease::endless());
+        let (log, reporter) = (Arc::clone(&self.log), self.reporter.clone());
+        let verify = Verify { context, folder, log, reporter, now: jiff::Timestamp::now() };
         verify.run().await
     }
 
     async fn work(&self, until: Option<Position>, shutdown: CancellationToken) -> Result<RunReport, RunError> {
-        let feed = Arc::new(Feed::new(Arc::clone(&self.log), &self.settings));
-        let mut tasks = JoinSet::new();
-        for (place, folder) in self.folders.iter().enumerate() {
-            let worker = Worker {
-                context: self.context(&**folder, shutdown.clone()),
-                folder: Arc::clone(folder),
-                feed: Arc::clone(&feed),
-                owner: self.owner.clone(),
-                until,
-                reporter: self.reporter.clone(),
-            };
-            tasks.spawn(async move { (place, worker.run().await) });
-        }
-        let mut ended = Vec::with_capacity(self.folders.len());
-        while let Some(task) = tasks.join_next().await {
-            match task {
-                Ok(outcome) => ended.push(outcome),
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => {}
-            }
-        }
-        ended.sort_unstable_by_key(|(place, _)| *place);
-        let outcome = |(place, (position, halt)): (usize, _)| {
-            let folder = self.folders.get(place)?;
-            Some(RunOutcome { projection: folder.name(), position, halt })
-        };
-        let report = RunReport { projections: ended.into_iter().filter_map(outcome).collect() };
-        if report.projections.iter().any(|outcome| outcome.halt.is_some()) {
-            Err(RunError::Halted(report))
-        } else {
-            Ok(report)
-        }
+        Group::new(self, until, shutdown).run().await
     }
 
-    fn context(&self, folder: &dyn Folder, cancel: CancellationToken) -> Context {
+    fn context(&self, folder: &dyn Folder, cancel: CancellationToken, lease: Lease) -> Context {
         Context {
             projection: folder.name(),
             store: Arc::clone(&self.store),
             settings: Arc::clone(&self.settings),
             cancel,
+            lease,
         }
+    }
+
+    fn new_owner(&self) -> Owner {
+        Owner { id: Uuid::now_v7().to_string(), name: self.name.clone() }
+    }
+
+    /// The checkpoint of a model that nobody has folded yet.
+    fn first_checkpoint(&self, folder: &dyn Folder) -> Checkpoint {
+        let (name, buckets) = (folder.name(), self.settings.buckets);
+        let mut first =
+            Checkpoint::new(name, self.log.ledger_name(), folder.version(), 1, buckets, jiff::Timestamp::now());
+        if folder.shape() == Shape::Rows {
+            first.carry = Some(Attempt { generation: 1, epoch: 1 }.carry_collection(name));
+        }
+        first
     }
 
     fn find(&self, name: &str) -> Result<Arc<dyn Folder>, ConfigError> {

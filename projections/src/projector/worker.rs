@@ -1,8 +1,8 @@
-//! One projection, live: claim, catch up, follow.
+//! One bucket of one projection, live: claim, catch up, follow.
 //!
 //! | step | why it is safe to die right after it |
 //! |---|---|
-//! | claim the checkpoint: a higher epoch, our name | a later claim only raises the epoch further |
+//! | claim the bucket: a higher epoch, our name | a later claim only raises the epoch further |
 //! | read events behind the checkpoint | nothing changed |
 //! | write the documents, each guarded by `g` and `p` | they are ahead of the checkpoint: folding them again skips what they hold |
 //! | move the checkpoint, guarded by epoch and revision | the next batch starts behind it |
@@ -10,90 +10,121 @@
 use std::sync::Arc;
 
 use postfold::{Hash, Position};
-use tokio::time::Instant;
 
-use super::apply::{Applied, Applier};
+use super::apply::{Applier, Target};
 use super::graves::Graves;
-use crate::checkpoint::{Checkpoint, Halted};
-use crate::event::ReadEvent;
-use crate::folder::Folder;
-use crate::halt::{Halt, Stop};
+use super::parking::{self, Parking, entity};
+use super::session::Session;
+use crate::checkpoint::{Bucket, Checkpoint, Halted, Owner};
+use crate::folder::{Folder, Shape};
+use crate::halt::{Halt, Poison, Stop};
 use crate::metrics;
 use crate::patience::Context;
-use crate::progress::{Phase, Reporter, count};
-use crate::reader::{Feed, continues};
+use crate::progress::Reporter;
+use crate::projection::OnPoison;
+use crate::reader::Feed;
 use crate::rebuild::switch;
 
-/// Runs one projection until it is told to stop, reaches its end, or has to halt.
+/// Runs one bucket until it is told to stop, reaches its end, loses the bucket, or has to halt.
 pub(crate) struct Worker {
     pub(crate) context: Context,
     pub(crate) folder: Arc<dyn Folder>,
     pub(crate) feed: Arc<Feed>,
-    /// Tells this projector from every other.
-    pub(crate) owner: String,
+    pub(crate) bucket: usize,
+    pub(crate) us: Owner,
+    /// The bucket's epoch when it was found free: if it is higher by now, somebody else was faster.
+    pub(crate) seen_epoch: i64,
+    /// The checkpoint where there is none yet.
+    pub(crate) first: Checkpoint,
     /// Stop when everything up to here is in the model.
     pub(crate) until: Option<Position>,
     pub(crate) reporter: Reporter,
 }
 
+/// How a worker ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Every event up to here is in the bucket's documents.
+    pub(crate) position: Position,
+    /// Why it stopped, if it did by itself.
+    pub(crate) halt: Option<Halt>,
+    /// The revision of the bucket then.
+    pub(crate) revision: i64,
+}
+
 impl Worker {
-    /// Returns the position reached, and why the work ended if it did not come to its end.
-    pub(crate) async fn run(&self) -> (Position, Option<Halt>) {
-        metrics::halted(self.context.projection, false);
-        let mut reached = Position::START;
-        let halt = match self.work(&mut reached).await {
-            Ok(()) | Err(Stop::Cancelled | Stop::Displaced) => None,
+    pub(crate) async fn run(&self) -> Ended {
+        let mut position = Position::START;
+        let halt = match self.work(&mut position).await {
             Err(Stop::Halt(halt)) => Some(halt),
+            Ok(()) | Err(_) => None,
         };
-        if let Some(halt) = &halt {
-            let projection = self.context.projection;
-            metrics::halted(projection, true);
-            tracing::error!(projection, position = reached.get(), %halt, "the projection stopped");
-            self.note(halt).await;
-        }
-        (reached, halt)
+        let revision = match &halt {
+            Some(halt) => {
+                let projection = self.context.projection;
+                metrics::halted(projection, true);
+                tracing::error!(projection, bucket = self.bucket, position = position.get(), %halt, "the projection stopped");
+                self.leave(Some(halt)).await
+            }
+            None => self.leave(None).await,
+        };
+        Ended { position, halt, revision }
     }
 
     async fn work(&self, reached: &mut Position) -> Result<(), Stop> {
         let mut checkpoint = self.claim().await?;
         loop {
-            *reached = checkpoint.position;
+            *reached = self.own(&checkpoint)?.position;
             let mut session = self.open(&checkpoint).await?;
-            match session.follow(reached).await {
-                Err(Stop::Displaced) => checkpoint = self.adopt(&session.checkpoint).await?,
+            let ended = session.run(reached).await;
+            let before = session.into_checkpoint();
+            checkpoint = match ended {
+                Err(Stop::Displaced) => self.adopt(&before, false).await?,
+                Err(Stop::Suspended) => self.adopt(&before, true).await?,
+                Err(Stop::Poison(poison)) => {
+                    self.park(&before, poison).await?;
+                    self.adopt(&before, true).await?
+                }
                 ended => return ended,
-            }
+            };
         }
     }
 
-    /// Makes the projection ours: whoever had it before can move its checkpoint no more.
+    /// Makes the bucket ours: whoever had it before can move its checkpoint no more.
     async fn claim(&self) -> Result<Checkpoint, Stop> {
-        let name = self.context.projection;
         loop {
-            let Some(found) = self.load().await? else {
+            let Some(mut found) = self.load().await? else {
                 self.create().await?;
                 continue;
             };
             self.check_ledger(&found)?;
-            if found.owner.as_deref() == Some(&self.owner) {
-                return Ok(found);
-            }
             if found.switching.is_some() {
                 switch::settle(&self.context, found).await?;
                 continue;
             }
-            let mut claimed = found.next();
-            claimed.epoch = found.epoch.saturating_add(1);
-            claimed.owner = Some(self.owner.clone());
+            let bucket = self.own(&found)?;
+            if bucket.is_of(&self.us.id) {
+                return Ok(found);
+            }
+            if found.paused.is_some() || bucket.epoch > self.seen_epoch {
+                return Err(Stop::Cancelled);
+            }
+            let mut claimed = bucket.next();
+            claimed.epoch = bucket.epoch.saturating_add(1);
+            claimed.owner = Some(self.us.clone());
             claimed.halted = None;
             if self.swap(&found, &claimed).await? {
+                let from = bucket.owner.as_ref().map_or("nobody", |owner| owner.name.as_str());
                 tracing::info!(
-                    projection = name,
+                    projection = found.name,
+                    bucket = self.bucket,
                     epoch = claimed.epoch,
                     position = claimed.position.get(),
-                    "took the projection over"
+                    from,
+                    "took a bucket over"
                 );
-                return Ok(claimed);
+                self.put(&mut found, claimed);
+                return Ok(found);
             }
         }
     }
@@ -108,9 +139,7 @@ impl Worker {
             return Err(Halt::NoCheckpoint { projection: name }.into());
         }
         self.create_collection().await?;
-        let first =
-            Checkpoint::new(name, self.feed.log().ledger_name(), self.folder.version(), 1, jiff::Timestamp::now());
-        context.store("create the checkpoint", || context.store.create_checkpoint(&first)).await.map(drop)
+        context.store("create the checkpoint", || context.store.create_checkpoint(&self.first)).await.map(drop)
     }
 
     async fn create_collection(&self) -> Result<(), Stop> {
@@ -118,59 +147,114 @@ impl Worker {
         context.store("create the collection", || context.store.create(context.projection, &indexes)).await
     }
 
-    /// After somebody else changed the checkpoint: carries on where a rebuild switched generations, and
-    /// stops where another projector took over.
-    async fn adopt(&self, before: &Checkpoint) -> Result<Checkpoint, Stop> {
-        let projection = self.context.projection;
+    /// After the lease ran out, or somebody else changed the checkpoint: carries on where the bucket is still
+    /// ours, and stops where another process took it over.
+    async fn adopt(&self, before: &Checkpoint, expected: bool) -> Result<Checkpoint, Stop> {
+        let context = &self.context;
+        let projection = context.projection;
+        context.unless_cancelled(context.lease.held()).await?;
         loop {
             let found = self.load().await?.ok_or(Halt::NoCheckpoint { projection })?;
-            if found.owner.as_deref() != Some(&self.owner) {
-                let owner = found.owner.unwrap_or_else(|| "nobody".to_owned());
-                return Err(Halt::TakenOver { projection, owner, epoch: found.epoch }.into());
-            }
             if found.switching.is_some() {
-                switch::settle(&self.context, found).await?;
+                switch::settle(context, found).await?;
                 continue;
             }
-            if (found.epoch, found.generation) == (before.epoch, before.generation) {
+            let bucket = self.own(&found)?;
+            if !bucket.is_of(&self.us.id) {
+                let owner = bucket.owner.as_ref().map_or("nobody", |owner| owner.name.as_str());
+                tracing::warn!(
+                    projection,
+                    bucket = self.bucket,
+                    epoch = bucket.epoch,
+                    owner,
+                    "stopped: another process took the bucket over while this one was silent for longer than its lease"
+                );
+                return Err(Stop::Cancelled);
+            }
+            if found.generation != before.generation {
+                // What this projector inserted under the old generation while the switch went on.
+                context.store("sweep", || context.store.sweep(projection, found.generation, Position::START)).await?;
+                let (generation, position) = (found.generation, bucket.position.get());
+                tracing::info!(
+                    projection,
+                    bucket = self.bucket,
+                    generation,
+                    position,
+                    "goes on with the new generation"
+                );
+            } else if !expected {
                 let message = "there are documents of a later generation than the checkpoint's".to_owned();
                 return Err(Halt::Refused { projection, what: "write documents", message }.into());
             }
-            // What this projector inserted under the old generation while the switch went on.
-            let context = &self.context;
-            context.store("sweep", || context.store.sweep(projection, found.generation, Position::START)).await?;
-            tracing::info!(
-                projection,
-                generation = found.generation,
-                position = found.position.get(),
-                "goes on with the new generation"
-            );
             return Ok(found);
         }
+    }
+
+    /// Parks the keys whose documents the server refuses, or halts, as the projection wants it.
+    async fn park(&self, checkpoint: &Checkpoint, poison: Vec<Poison>) -> Result<(), Stop> {
+        let context = &self.context;
+        let mut parking = self.parking(checkpoint).await?;
+        for poison in poison {
+            if self.folder.on_poison() == OnPoison::Halt {
+                return Err(poison.halt(context.projection).into());
+            }
+            let Poison { key, position, message } = poison;
+            let parked = parking.park(context, checkpoint.generation, &key, position, message)?;
+            tracing::warn!(projection = context.projection, key, reason = parked.reason, "parked a key");
+            context.store("park a key", || context.store.park(&parked)).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn parking(&self, checkpoint: &Checkpoint) -> Result<Parking, Stop> {
+        parking::load(&self.context, self.feed.log(), checkpoint.generation).await
     }
 
     /// Looks whether the checkpoint fits this program and this log, before anything is folded on it.
     async fn open(&self, checkpoint: &Checkpoint) -> Result<Session<'_>, Stop> {
         let projection = self.context.projection;
-        let wanted = self.folder.version();
-        if checkpoint.version != wanted && checkpoint.position > Position::START {
+        let (wanted, bucket) = (self.folder.version(), self.own(checkpoint)?);
+        if checkpoint.version != wanted && checkpoint.furthest() > Position::START {
             return Err(Halt::VersionChanged { projection, built: checkpoint.version, wanted }.into());
         }
-        if self.hash_at(checkpoint.position).await? != Some(checkpoint.hash) {
-            return Err(Halt::LogDiffers { projection, position: checkpoint.position }.into());
+        if self.hash_at(bucket.position).await? != Some(bucket.hash) {
+            return Err(Halt::LogDiffers { projection, position: bucket.position }.into());
         }
         let there = self.context.store("list collections", || self.context.store.collections()).await?;
         if !there.iter().any(|collection| collection.name == projection) {
-            if checkpoint.position > Position::START {
+            if checkpoint.furthest() > Position::START {
                 let message = "its collection is gone; run `postfold project rebuild --only` with its name".to_owned();
                 return Err(Halt::Refused { projection, what: "write documents", message }.into());
             }
             self.create_collection().await?;
         }
-        let applier =
-            Applier::new(self.context.clone(), Arc::clone(&self.folder), projection.to_owned(), checkpoint.generation);
-        let graves = Graves::new(&self.context.settings, checkpoint.sweep_due.then_some(checkpoint.position));
-        Ok(Session { worker: self, checkpoint: checkpoint.clone(), applier, graves })
+        self.report_drift().await?;
+        let target = Target {
+            collection: projection.into(),
+            carry: checkpoint.carry.as_deref().filter(|_| self.folder.shape() == Shape::Rows).map(Into::into),
+            generation: checkpoint.generation,
+            bucket: self.bucket,
+            buckets: checkpoint.buckets.len(),
+        };
+        let parking = self.parking(checkpoint).await?;
+        metrics::parked(projection, parking.len());
+        let graves = Graves::new(&self.context.settings, bucket.sweep_due.then_some(bucket.position));
+        let applier = Applier::new(self.context.clone(), Arc::clone(&self.folder), target.clone(), parking);
+        Ok(Session::new(self, checkpoint.clone(), target, applier, graves, entity(projection)))
+    }
+
+    /// Indexes are never touched on a live collection; but whoever wonders about a slow query is told.
+    async fn report_drift(&self) -> Result<(), Stop> {
+        let (context, indexes) = (&self.context, self.folder.indexes());
+        let drift = context.store("list indexes", || context.store.drift(context.projection, &indexes)).await?;
+        if !drift.is_empty() {
+            tracing::warn!(
+                projection = context.projection,
+                ?drift,
+                "the indexes are not those that are declared; a rebuild brings them in step"
+            );
+        }
+        Ok(())
     }
 
     async fn hash_at(&self, position: Position) -> Result<Option<Hash>, Stop> {
@@ -190,119 +274,46 @@ impl Worker {
         Err(Halt::OtherLedger { projection: self.context.projection, found, wanted })
     }
 
-    /// Writes the reason of a halt to the checkpoint, so that `status` can tell it. Where that fails the
-    /// halt is no less a halt.
-    async fn note(&self, halt: &Halt) {
+    /// Gives the bucket up, and notes why it stopped, so that `status` can tell it. Where that fails the
+    /// lease runs out, and a halt is no less a halt. Returns the bucket's revision.
+    async fn leave(&self, halt: Option<&Halt>) -> i64 {
         let store = &self.context.store;
-        let Ok(Some(found)) = store.checkpoint(self.context.projection).await else { return };
-        if found.owner.as_deref() == Some(&self.owner) {
-            let mut noted = found.next();
-            noted.halted = Some(Halted { reason: halt.to_string(), at: noted.updated_at });
-            if let Err(error) = store.swap_checkpoint(&found, &noted).await {
-                tracing::warn!(projection = self.context.projection, %error, "could not note why the projection stopped");
+        loop {
+            let Ok(Some(found)) = store.checkpoint(self.context.projection).await else { return i64::MAX };
+            let Ok(bucket) = self.own(&found) else { return i64::MAX };
+            if !bucket.is_of(&self.us.id) || found.switching.is_some() {
+                return bucket.revision;
             }
-        }
-    }
-
-    async fn load(&self) -> Result<Option<Checkpoint>, Stop> {
-        self.context.store("read the checkpoint", || self.context.store.checkpoint(self.context.projection)).await
-    }
-
-    async fn swap(&self, old: &Checkpoint, new: &Checkpoint) -> Result<bool, Stop> {
-        self.context.store("write the checkpoint", || self.context.store.swap_checkpoint(old, new)).await
-    }
-}
-
-/// A projection that is ours, in one generation.
-struct Session<'a> {
-    worker: &'a Worker,
-    checkpoint: Checkpoint,
-    applier: Applier,
-    graves: Graves,
-}
-
-impl Session<'_> {
-    async fn follow(&mut self, reached: &mut Position) -> Result<(), Stop> {
-        let context = &self.worker.context;
-        let end = self.worker.until.map_or(0, count);
-        let start = count(self.checkpoint.position);
-        let stage = self.worker.reporter.phase_from(context.projection, Phase::Follow, start, end);
-        while self.worker.until.is_none_or(|until| self.checkpoint.position < until) {
-            self.keep_house().await?;
-            let Some(events) = self.worker.feed.next(self.checkpoint.position, context).await? else { continue };
-            if !continues(self.checkpoint.hash, &events) {
-                return Err(
-                    Halt::LogDiffers { projection: context.projection, position: self.checkpoint.position }.into()
-                );
-            }
-            let mut rest = &*events;
-            while !rest.is_empty() {
-                let taken = self.batch(rest).await?;
-                rest = rest.get(taken..).unwrap_or_default();
-                *reached = self.checkpoint.position;
-                stage.at(count(*reached));
-                if context.cancel.is_cancelled() {
-                    return Err(Stop::Cancelled);
+            let mut left = bucket.next();
+            left.owner = None;
+            left.halted = halt.map(|halt| Halted { reason: halt.to_string(), at: left.updated_at });
+            match store.swap_bucket(&found, self.bucket, &left).await {
+                Ok(true) => return left.revision,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(projection = found.name, bucket = self.bucket, %error, "could not give a bucket up; its lease will run out");
+                    return bucket.revision;
                 }
             }
         }
-        Ok(())
     }
 
-    /// Documents first, then the checkpoint. Returns how many events that were.
-    #[tracing::instrument(level = "debug", skip_all, fields(projection = self.worker.context.projection, after = self.checkpoint.position.get(), waiting = events.len()))]
-    async fn batch(&mut self, events: &[ReadEvent]) -> Result<usize, Stop> {
-        let began = Instant::now();
-        let Applied { events: taken, documents, dead } = self.applier.apply(events).await?;
-        let Some(last) = taken.checked_sub(1).and_then(|last| events.get(last)) else { return Ok(events.len()) };
-        self.graves.dig(dead);
-        self.advance(last.position, last.hash).await?;
-        let projection = self.worker.context.projection;
-        metrics::batch_done(projection, taken, documents, began.elapsed());
-        metrics::lag(projection, self.worker.feed.lag(last.position, &self.worker.context).await?);
-        tracing::debug!(events = taken, documents, position = last.position.get(), "batch done");
-        Ok(taken)
+    /// Our bucket; where the model has fewer now, there is nothing to do any more.
+    pub(crate) fn own<'a>(&self, checkpoint: &'a Checkpoint) -> Result<&'a Bucket, Stop> {
+        checkpoint.buckets.get(self.bucket).ok_or(Stop::Cancelled)
     }
 
-    /// Moves the checkpoint, if it is still ours to move.
-    async fn advance(&mut self, position: Position, hash: Hash) -> Result<(), Stop> {
-        loop {
-            let mut next = self.checkpoint.next();
-            (next.position, next.hash, next.version) = (position, hash, self.worker.folder.version());
-            next.sweep_due = self.graves.any();
-            next.halted = None;
-            if self.worker.swap(&self.checkpoint, &next).await? {
-                self.checkpoint = next;
-                return Ok(());
-            }
-            let found = self.worker.load().await?.ok_or(Stop::Displaced)?;
-            let ours = found.owner == self.checkpoint.owner
-                && found.generation == self.checkpoint.generation
-                && found.switching.is_none();
-            if !ours {
-                return Err(Stop::Displaced);
-            }
-            // A rebuild began beside us, or the answer to our own write was lost.
-            self.checkpoint = found;
+    pub(crate) fn put(&self, checkpoint: &mut Checkpoint, bucket: Bucket) {
+        if let Some(place) = checkpoint.buckets.get_mut(self.bucket) {
+            *place = bucket;
         }
     }
 
-    /// Removes tombstones, and what late writers left, once nobody can be surprised by it.
-    async fn keep_house(&mut self) -> Result<(), Stop> {
-        let context = &self.worker.context;
-        let (collection, generation, through) =
-            (context.projection, self.checkpoint.generation, self.checkpoint.position);
-        let due = self.graves.due(through);
-        let ids: Vec<&str> = due.ids.iter().map(String::as_str).collect();
-        if !ids.is_empty() {
-            context.store("remove tombstones", || context.store.bury(collection, &ids, generation, through)).await?;
-        }
-        if let Some(through) = due.sweep {
-            context.store("sweep", || context.store.sweep(collection, generation, through)).await?;
-        }
-        if self.checkpoint.sweep_due && !self.graves.any() {
-            self.advance(through, self.checkpoint.hash).await?;
-        }
-        Ok(())
+    pub(crate) async fn load(&self) -> Result<Option<Checkpoint>, Stop> {
+        self.context.store("read the checkpoint", || self.context.store.checkpoint(self.context.projection)).await
+    }
+
+    pub(crate) async fn swap(&self, of: &Checkpoint, new: &Bucket) -> Result<bool, Stop> {
+        self.context.store("write the checkpoint", || self.context.store.swap_bucket(of, self.bucket, new)).await
     }
 }

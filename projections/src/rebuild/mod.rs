@@ -3,8 +3,8 @@
 //! | phase | what happens |
 //! |---|---|
 //! | begin | the checkpoint names this attempt; what earlier ones left is dropped |
-//! | fold | the log from its start, in memory |
-//! | load | every document inserted once, into `name__g<generation>_e<epoch>` |
+//! | fold | the log from its start, in memory: all keys at once, or share by share where they do not fit |
+//! | load | every document inserted once, into `name__g<generation>_e<epoch>`; rows are inserted while folding |
 //! | index | on the loaded collection, which nobody reads yet |
 //! | tail | what came meanwhile, as live folding does it |
 //! | check | number of documents, and the hash of the log |
@@ -13,31 +13,36 @@
 //! A rebuild that is killed leaves a collection that nobody reads, and that the next one drops.
 
 mod heap;
+mod load;
 pub(crate) mod switch;
+mod tail;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use postfold::{Hash, Position};
 use serde::Serialize;
 
-pub(crate) use heap::Heap;
+pub(crate) use heap::{Heap, WHOLE};
 
 use crate::checkpoint::{Attempt, Checkpoint, Switching};
-use crate::folder::Folder;
+use crate::folder::{Folder, Shape};
 use crate::halt::{Halt, Stop};
 use crate::log::LogSource;
 use crate::patience::Context;
-use crate::progress::{Phase, Reporter, count};
+use crate::progress::{Phase, Reporter};
 use crate::projector::ConfigError;
-use crate::projector::apply::Applier;
-use crate::projector::deliver::{Outgoing, Place, deliver};
-use crate::reader::{Feed, continues, replay};
-use crate::store::Row;
+use crate::projector::apply::{Applier, Target};
+use crate::projector::parking;
+use crate::reader::Feed;
+use tail::Tail;
 
-/// Documents that are encoded and sent at a time while loading.
-const LOAD_DOCUMENTS: usize = 10_000;
+/// What loading came to.
+struct Loaded {
+    reached: Reached,
+    documents: u64,
+    passes: u32,
+}
 
 /// What a rebuild did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,11 +53,11 @@ pub struct RebuildReport {
     pub generation: i64,
     /// Every event up to here is in it.
     pub position: Position,
-    /// Documents that were loaded from memory at once; those of the tail are not counted.
+    /// Documents or rows that were loaded; those of the tail are not counted.
     pub loaded: u64,
-    /// Whether the model outgrew [`rebuild_bytes_max`](crate::Settings::rebuild_bytes_max), and was
-    /// folded through the database from there on.
-    pub spilled: bool,
+    /// How often the log was folded from its start: once, or more where the documents are more than
+    /// [`rebuild_bytes_max`](crate::Settings::rebuild_bytes_max).
+    pub passes: u32,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -91,7 +96,7 @@ impl From<Stop> for RebuildError {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::Halt(halt) => Self::Halted(halt),
-            Stop::Cancelled | Stop::Displaced => Self::Cancelled,
+            Stop::Cancelled | Stop::Displaced | Stop::Suspended | Stop::Poison(_) => Self::Cancelled,
         }
     }
 }
@@ -111,41 +116,44 @@ struct Reached {
     hash: Hash,
 }
 
+impl Reached {
+    fn start(log: &dyn LogSource) -> Self {
+        Self { position: Position::START, hash: Hash::genesis(log.ledger_name()) }
+    }
+}
+
 impl Rebuild {
     pub(crate) async fn run(&self) -> Result<RebuildReport, RebuildError> {
         let began = tokio::time::Instant::now();
-        let attempt = self.begin().await?;
+        let (attempt, live) = self.begin().await?;
         let collection = attempt.collection(self.context.projection);
-        self.prepare(&attempt, &collection).await?;
+        self.prepare(&attempt, &live, &collection).await?;
 
         let end = self.context.log(|| self.log.head()).await?.position;
-        let (heap, mut reached) = self.fold(end).await?;
-        let spilled = reached.position < end;
-        let loaded = self.load(heap, &collection, attempt.generation).await?;
-        if !spilled {
-            self.check(&collection, loaded).await?;
-        }
-
-        let applier =
-            Applier::new(self.context.clone(), Arc::clone(&self.folder), collection.clone(), attempt.generation);
+        let applier = self.applier(&attempt, &collection).await?;
         let mut tail = Tail { rebuild: self, applier, feed: Feed::new(Arc::clone(&self.log), &self.context.settings) };
-        if spilled {
-            tail.follow(&mut reached, end).await?;
-        }
+        let Loaded { mut reached, documents: loaded, passes } = match self.folder.shape() {
+            Shape::Keyed => self.load(&attempt, &collection, end).await?,
+            Shape::Rows => tail.load_rows(end).await?,
+        };
+        self.check(&collection, loaded).await?;
         self.index(&collection).await?;
         tail.catch_up(&mut reached).await?;
+        // Whoever ends the switch in our place knows of nothing behind the mark.
+        tail.applier.flush().await?;
         self.switch(&attempt, &collection, &mut tail, &mut reached).await?;
         let (projection, generation, position) = (self.context.projection, attempt.generation, reached.position);
-        Ok(RebuildReport { projection, generation, position, loaded, spilled, elapsed: began.elapsed() })
+        Ok(RebuildReport { projection, generation, position, loaded, passes, elapsed: began.elapsed() })
     }
 
     /// Names this attempt in the checkpoint, so that no earlier one may switch any more.
-    async fn begin(&self) -> Result<Attempt, RebuildError> {
+    async fn begin(&self) -> Result<(Attempt, Checkpoint), RebuildError> {
         let context = &self.context;
         let (name, ledger) = (context.projection, self.log.ledger_name());
         loop {
             let Some(found) = context.store("read the checkpoint", || context.store.checkpoint(name)).await? else {
-                let first = Checkpoint::new(name, ledger, self.folder.version(), 0, jiff::Timestamp::now());
+                let buckets = context.settings.buckets;
+                let first = Checkpoint::new(name, ledger, self.folder.version(), 0, buckets, jiff::Timestamp::now());
                 context.store("create the checkpoint", || context.store.create_checkpoint(&first)).await?;
                 continue;
             };
@@ -162,25 +170,26 @@ impl Rebuild {
             begun.epoch = found.epoch.saturating_add(1);
             let attempt = Attempt { generation: found.next_generation(), epoch: begun.epoch };
             begun.rebuild = Some(attempt.clone());
-            if context.store("write the checkpoint", || context.store.swap_checkpoint(&found, &begun)).await? {
+            if context.store("write the checkpoint", || context.store.swap_header(&found, &begun)).await? {
                 tracing::info!(
                     projection = name,
                     generation = attempt.generation,
                     epoch = attempt.epoch,
                     "rebuild begins"
                 );
-                return Ok(attempt);
+                return Ok((attempt, begun));
             }
         }
     }
 
     /// Drops what earlier attempts left, and makes the new collection.
-    async fn prepare(&self, attempt: &Attempt, collection: &str) -> Result<(), Stop> {
+    async fn prepare(&self, attempt: &Attempt, live: &Checkpoint, collection: &str) -> Result<(), Stop> {
         let context = &self.context;
         for found in context.store("list collections", || context.store.collections()).await? {
             let left =
                 Attempt::of_collection(context.projection, &found.name).filter(|left| left.epoch < attempt.epoch);
-            if left.is_some() {
+            // What the live rows carry is in the name of the attempt that built them.
+            if left.is_some() && live.carry.as_ref() != Some(&found.name) {
                 tracing::info!(
                     projection = context.projection,
                     collection = found.name,
@@ -192,54 +201,27 @@ impl Rebuild {
         context.store("create the collection", || context.store.create(collection, &[])).await
     }
 
-    /// Folds the log in memory: all of it, or as much as the ceiling allows.
-    async fn fold(&self, end: Position) -> Result<(Heap, Reached), Stop> {
-        let projection = self.context.projection;
-        let mut heap = Heap::default();
-        let mut reached = Reached { position: Position::START, hash: Hash::genesis(self.log.ledger_name()) };
-        let stage = self.reporter.phase(projection, Phase::Fold, count(end));
-        let mut pages = Box::pin(replay(Arc::clone(&self.log), end, self.context.clone()));
-        while let Some(page) = self.context.unless_cancelled(pages.next()).await? {
-            let page = page?;
-            if !continues(reached.hash, &page) {
-                return Err(Halt::LogDiffers { projection, position: reached.position }.into());
-            }
-            for event in &page {
-                heap.fold(&*self.folder, event, |_| true)?;
-                reached = Reached { position: event.position, hash: event.hash };
-            }
-            stage.at(count(reached.position));
-            if heap.weight() > self.context.settings.rebuild_bytes_max {
-                tracing::warn!(
-                    projection,
-                    position = reached.position.get(),
-                    "the model outgrew the memory for rebuilds; going on through the database"
-                );
-                break;
-            }
+    async fn applier(&self, attempt: &Attempt, collection: &str) -> Result<Applier, Stop> {
+        let target = Target {
+            collection: collection.into(),
+            carry: self.carry(attempt).map(Into::into),
+            generation: attempt.generation,
+            bucket: 0,
+            buckets: 1,
+        };
+        let parking = parking::load(&self.context, &*self.log, attempt.generation).await?;
+        let mut context = self.context.clone();
+        if target.carry.is_some() {
+            // What rows carry is kept in memory as far as the ceiling allows.
+            let mut settings = (*context.settings).clone();
+            (settings.cache_documents_max, settings.cache_bytes_max) = (usize::MAX, settings.rebuild_bytes_max);
+            context.settings = Arc::new(settings);
         }
-        Ok((heap, reached))
+        Ok(Applier::new(context, Arc::clone(&self.folder), target, parking))
     }
 
-    /// Inserts every document once. Returns how many there are.
-    async fn load(&self, heap: Heap, collection: &str, generation: i64) -> Result<u64, Stop> {
-        let total = u64::try_from(heap.len()).unwrap_or(u64::MAX);
-        let stage = self.reporter.phase(self.context.projection, Phase::Load, total);
-        let mut done = 0_u64;
-        let mut rows = heap.into_rows(&*self.folder, generation);
-        loop {
-            let chunk: Vec<Row> = rows.by_ref().take(LOAD_DOCUMENTS).collect::<Result<_, Halt>>()?;
-            if chunk.is_empty() {
-                return Ok(total);
-            }
-            done = done.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-            let outgoing = chunk.into_iter().map(|row| Outgoing { row, place: Place::Empty }).collect();
-            deliver(&self.context, collection, outgoing).await?;
-            stage.at(done);
-            if self.context.cancel.is_cancelled() {
-                return Err(Stop::Cancelled);
-            }
-        }
+    fn carry(&self, attempt: &Attempt) -> Option<String> {
+        (self.folder.shape() == Shape::Rows).then(|| attempt.carry_collection(self.context.projection))
     }
 
     /// Whether everything that was sent is there.
@@ -276,6 +258,8 @@ impl Rebuild {
             to: attempt.clone(),
             uuid: built.uuid,
             version: self.folder.version(),
+            buckets: context.settings.buckets,
+            carry: self.carry(attempt),
             position: reached.position,
             hash: reached.hash,
         };
@@ -283,7 +267,8 @@ impl Rebuild {
         // The live model can go no further now; the new one must not be behind it when it takes over.
         // A live model beyond the head was folded from another log: there is nothing to reach there.
         let head = context.log(|| self.log.head()).await?.position;
-        tail.follow(reached, marked.position.min(head)).await?;
+        tail.follow(reached, marked.furthest().min(head)).await?;
+        tail.applier.flush().await?;
         if !switch::finish(context, marked, Some((reached.position, reached.hash))).await? {
             return Err(RebuildError::Gone(context.projection));
         }
@@ -291,60 +276,3 @@ impl Rebuild {
         Ok(())
     }
 }
-
-/// Folding the new generation as live folding does, without a checkpoint: a rebuild that dies starts
-/// afresh.
-struct Tail<'a> {
-    rebuild: &'a Rebuild,
-    applier: Applier,
-    feed: Feed,
-}
-
-impl Tail<'_> {
-    /// Follows the log to its head, and again as long as the head has gone far meanwhile.
-    async fn catch_up(&mut self, reached: &mut Reached) -> Result<(), Stop> {
-        loop {
-            let head = self.rebuild.context.log(|| self.rebuild.log.head()).await?;
-            let behind = count(head.position).saturating_sub(count(reached.position));
-            self.follow(reached, head.position).await?;
-            if behind < TAIL_EVENTS_NEAR {
-                break;
-            }
-        }
-        let Reached { position, hash } = *reached;
-        let found = match position {
-            Position::START => Some(hash),
-            _ => self.rebuild.context.log(|| self.rebuild.log.hash_at(position)).await?,
-        };
-        if found != Some(hash) {
-            return Err(Halt::LogDiffers { projection: self.rebuild.context.projection, position }.into());
-        }
-        Ok(())
-    }
-
-    async fn follow(&mut self, reached: &mut Reached, end: Position) -> Result<(), Stop> {
-        let context = &self.rebuild.context;
-        let (start, end_of_phase) = (count(reached.position), count(end));
-        let stage = self.rebuild.reporter.phase_from(context.projection, Phase::Tail, start, end_of_phase);
-        while reached.position < end {
-            let Some(events) = self.feed.next(reached.position, context).await? else { continue };
-            if !continues(reached.hash, &events) {
-                return Err(Halt::LogDiffers { projection: context.projection, position: reached.position }.into());
-            }
-            let mut rest = &*events;
-            while !rest.is_empty() {
-                let taken = self.applier.apply(rest).await?.events.max(1);
-                let last = rest.get(taken - 1).or(rest.last());
-                if let Some(last) = last {
-                    *reached = Reached { position: last.position, hash: last.hash };
-                }
-                rest = rest.get(taken..).unwrap_or_default();
-                stage.at(count(reached.position));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A new generation that is closer to the head than this may switch: the rest takes a moment.
-const TAIL_EVENTS_NEAR: u64 = 1_000;

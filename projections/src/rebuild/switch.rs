@@ -17,7 +17,7 @@
 
 use postfold::{Hash, Position};
 
-use crate::checkpoint::{Attempt, Checkpoint, Switching};
+use crate::checkpoint::{Attempt, Bucket, Checkpoint, Switching};
 use crate::halt::Stop;
 use crate::metrics;
 use crate::patience::Context;
@@ -40,8 +40,9 @@ pub(super) async fn begin(context: &Context, mark: &Switching) -> Result<Option<
         let mut marked = found.next();
         marked.epoch = found.epoch.saturating_add(1);
         marked.switching = Some(mark.clone());
-        if swap(context, &found, &marked).await? {
-            return Ok(Some(marked));
+        if swap_header(context, &found, &marked).await? {
+            // How far the buckets are, now that they stand still.
+            return load(context).await;
         }
     }
 }
@@ -59,6 +60,7 @@ pub(super) async fn finish(
         let renamed = rename(context, &mark).await?;
         if renamed {
             let name = context.projection;
+            drop_carry(context, &found, &mark).await?;
             context.store("sweep", || context.store.sweep(name, mark.to.generation, Position::START)).await?;
         }
         let done = after_switch(&found, &mark, renamed, reached);
@@ -88,7 +90,7 @@ pub(crate) async fn settle(context: &Context, marked: Checkpoint) -> Result<(), 
     let Some(found) = load(context).await? else { return Ok(()) };
     let mut ours = found.next();
     ours.epoch = found.epoch.saturating_add(1);
-    if found.switching.is_some() && swap(context, &found, &ours).await? {
+    if found.switching.is_some() && swap_header(context, &found, &ours).await? {
         tracing::warn!(projection = context.projection, "a switch of generations was left half-way; ending it");
         finish(context, ours, None).await?;
     }
@@ -129,15 +131,30 @@ async fn rename(context: &Context, mark: &Switching) -> Result<bool, Stop> {
 fn after_switch(found: &Checkpoint, mark: &Switching, renamed: bool, reached: Option<(Position, Hash)>) -> Checkpoint {
     let mut done = found.next();
     done.switching = None;
-    if renamed {
-        let (position, hash) = reached.unwrap_or((mark.position, mark.hash));
-        (done.position, done.hash) = (position, hash);
-        (done.generation, done.version) = (mark.to.generation, mark.version);
-        done.rebuild = None;
-        done.halted = None;
-        done.sweep_due = true;
+    if !renamed {
+        return done;
+    }
+    let (position, hash) = reached.unwrap_or((mark.position, mark.hash));
+    (done.generation, done.version) = (mark.to.generation, mark.version);
+    (done.rebuild, done.carry) = (None, mark.carry.clone());
+    let epoch = found.buckets.iter().map(|bucket| bucket.epoch).max().unwrap_or_default().saturating_add(1);
+    let fresh = Bucket { epoch, ..Bucket::new(&found.ledger, done.updated_at) };
+    let kept = found.buckets.len() == mark.buckets;
+    let before = |at: usize| found.buckets.get(at).filter(|_| kept).map_or_else(|| fresh.clone(), Bucket::next);
+    done.buckets = (0..mark.buckets).map(before).collect();
+    for bucket in &mut done.buckets {
+        (bucket.position, bucket.hash, bucket.carried) = (position, hash, position);
+        (bucket.recorded_at, bucket.halted, bucket.sweep_due) = (None, None, true);
     }
     done
+}
+
+/// What the rows of the generation before carried.
+async fn drop_carry(context: &Context, found: &Checkpoint, mark: &Switching) -> Result<(), Stop> {
+    match found.carry.as_ref().filter(|carry| Some(*carry) != mark.carry.as_ref()) {
+        Some(carry) => context.store("drop a collection", || context.store.drop_collection(carry)).await,
+        None => Ok(()),
+    }
 }
 
 fn report(context: &Context, to: &Attempt, renamed: bool) {
@@ -156,4 +173,8 @@ async fn load(context: &Context) -> Result<Option<Checkpoint>, Stop> {
 
 async fn swap(context: &Context, old: &Checkpoint, new: &Checkpoint) -> Result<bool, Stop> {
     context.store("write the checkpoint", || context.store.swap_checkpoint(old, new)).await
+}
+
+async fn swap_header(context: &Context, old: &Checkpoint, new: &Checkpoint) -> Result<bool, Stop> {
+    context.store("write the checkpoint", || context.store.swap_header(old, new)).await
 }

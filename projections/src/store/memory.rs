@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use postfold::Position;
 use uuid::Uuid;
 
-use super::{Collection, Guard, Mark, Refused, Row, Store, StoreError, StoreErrorKind, Written};
-use crate::checkpoint::Checkpoint;
+use super::{Collection, Drift, Guard, Mark, Member, Parked, Refused, Row, Store, StoreError, StoreErrorKind, Written};
+use crate::checkpoint::{Bucket, Checkpoint};
 use crate::projection::Index;
 
 /// A [`Store`] in memory. Clones share what they hold.
@@ -25,6 +25,9 @@ pub struct MemoryStore {
 struct Inner {
     collections: HashMap<String, Documents>,
     checkpoints: BTreeMap<String, Checkpoint>,
+    members: BTreeMap<String, Member>,
+    /// By projection, key and generation.
+    parked: BTreeMap<(String, String, i64), Parked>,
 }
 
 #[derive(Debug)]
@@ -63,6 +66,13 @@ impl MemoryStore {
         }
     }
 
+    fn swap(&self, old: &Checkpoint, put: impl FnOnce(&mut Checkpoint)) -> bool {
+        let mut inner = self.lock();
+        let found = inner.checkpoints.get_mut(&old.name);
+        let same = found.filter(|found| (found.epoch, found.revision) == (old.epoch, old.revision));
+        same.map(put).is_some()
+    }
+
     fn write<T>(&self, collection: &str, write: impl FnOnce(&mut BTreeMap<String, Row>) -> T) -> T {
         let mut inner = self.lock();
         write(&mut inner.collections.entry(collection.to_owned()).or_insert_with(Documents::new).rows)
@@ -88,10 +98,20 @@ impl Store for MemoryStore {
         Ok(self.read(collection, |rows| ids.iter().filter_map(|id| rows.get(*id)).map(mark).collect()))
     }
 
-    async fn scan(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>, StoreError> {
+    async fn scan(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        through: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let end = through.map_or(Bound::Unbounded, Bound::Included);
+        if after.zip(through).is_some_and(|(after, through)| after >= through) {
+            return Ok(Vec::new());
+        }
         Ok(self.read(collection, |rows| {
-            rows.range::<str, _>((start, Bound::Unbounded)).take(limit).map(|(_, row)| row.clone()).collect()
+            rows.range::<str, _>((start, end)).take(limit).map(|(_, row)| row.clone()).collect()
         }))
     }
 
@@ -183,6 +203,21 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn drift(&self, collection: &str, indexes: &[Index]) -> Result<Vec<Drift>, StoreError> {
+        let there = self.indexes(collection);
+        let declared: Vec<String> = indexes.iter().map(Index::name).collect();
+        let missing = declared.iter().filter(|name| !there.contains(name)).cloned().map(Drift::Missing);
+        let extra = there.iter().filter(|name| !declared.contains(name)).cloned().map(Drift::Extra);
+        Ok(missing.chain(extra).collect())
+    }
+
+    async fn reindex(&self, collection: &str, indexes: &[Index]) -> Result<(), StoreError> {
+        if let Some(documents) = self.lock().collections.get_mut(collection) {
+            documents.indexes = indexes.iter().map(Index::name).collect();
+        }
+        Ok(())
+    }
+
     async fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
         let mut inner = self.lock();
         let missing = || StoreError::new(StoreErrorKind::NotFound, format!("there is no collection {from}"));
@@ -213,13 +248,58 @@ impl Store for MemoryStore {
         Ok(free)
     }
 
+    async fn swap_header(&self, old: &Checkpoint, new: &Checkpoint) -> Result<bool, StoreError> {
+        Ok(self.swap(old, |found| {
+            let buckets = std::mem::take(&mut found.buckets);
+            *found = Checkpoint { buckets, ..new.clone() };
+        }))
+    }
+
     async fn swap_checkpoint(&self, old: &Checkpoint, new: &Checkpoint) -> Result<bool, StoreError> {
+        Ok(self.swap(old, |found| *found = new.clone()))
+    }
+
+    async fn swap_bucket(&self, of: &Checkpoint, index: usize, new: &Bucket) -> Result<bool, StoreError> {
         let mut inner = self.lock();
-        let Some(found) = inner.checkpoints.get_mut(&old.name) else { return Ok(false) };
-        let same = found.epoch == old.epoch && found.revision == old.revision;
-        if same {
-            *found = new.clone();
+        let Some(found) = inner.checkpoints.get_mut(&of.name) else { return Ok(false) };
+        let same =
+            found.generation == of.generation && found.buckets.len() == of.buckets.len() && found.switching.is_none();
+        let guard = |bucket: &Bucket| (bucket.epoch, bucket.revision);
+        match (found.buckets.get_mut(index), of.buckets.get(index)) {
+            (Some(found), Some(old)) if same && guard(found) == guard(old) => {
+                *found = new.clone();
+                Ok(true)
+            }
+            _ => Ok(false),
         }
-        Ok(same)
+    }
+
+    async fn members(&self) -> Result<Vec<Member>, StoreError> {
+        Ok(self.lock().members.values().cloned().collect())
+    }
+
+    async fn beat(&self, member: &Member) -> Result<(), StoreError> {
+        self.lock().members.insert(member.id.clone(), member.clone());
+        Ok(())
+    }
+
+    async fn leave(&self, member: &str) -> Result<(), StoreError> {
+        self.lock().members.remove(member);
+        Ok(())
+    }
+
+    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, StoreError> {
+        Ok(self.lock().parked.values().filter(|parked| parked.projection == projection).cloned().collect())
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        let place = (parked.projection.clone(), parked.key.clone(), parked.generation);
+        self.lock().parked.insert(place, parked.clone());
+        Ok(())
+    }
+
+    async fn unpark(&self, projection: &str, generation: i64, key: &str) -> Result<(), StoreError> {
+        self.lock().parked.remove(&(projection.to_owned(), key.to_owned(), generation));
+        Ok(())
     }
 }

@@ -18,12 +18,14 @@ mod mongo;
 
 use async_trait::async_trait;
 use bson::raw::RawDocumentBuf;
+use jiff::Timestamp;
 use postfold::Position;
+use serde::{Deserialize, Serialize};
 
 pub use memory::MemoryStore;
 pub use mongo::{MongoSettings, MongoStore, database_name};
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Bucket, Checkpoint};
 use crate::projection::Index;
 
 /// The fields at the top of a document that belong to the projector.
@@ -35,6 +37,10 @@ pub const DOCUMENT_BYTES_MAX: usize = 16_000_000;
 
 /// The collection that holds one [`Checkpoint`] per projection.
 pub const CHECKPOINTS: &str = "postfold_checkpoints";
+/// The collection that holds one [`Member`] per process.
+pub const MEMBERS: &str = "postfold_members";
+/// The collection that holds one [`Parked`] per parked key.
+pub const PARKED: &str = "postfold_parked";
 
 /// A document as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +112,58 @@ pub struct Collection {
     pub uuid: String,
 }
 
+/// A process that works on projections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Tells it from every other; a process that starts anew is another one.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// Its name, for people.
+    pub name: String,
+    /// Goes up as long as it lives. Whoever sees the same number for the length of the lease, by a clock of
+    /// its own, takes the process for dead.
+    pub beat: i64,
+    /// How long it may be silent, in milliseconds.
+    pub lease_ms: i64,
+    /// The projections that it can work on.
+    pub projections: Vec<String>,
+    /// When it beat last, by its own clock: for people, nothing is decided by it.
+    #[serde(with = "crate::money::date")]
+    pub at: Timestamp,
+}
+
+/// A key whose document takes no event until an operator decides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The projection.
+    pub projection: String,
+    /// The generation of the model.
+    pub generation: i64,
+    /// The key.
+    pub key: String,
+    /// The event that could not be folded into it; this one and all later ones wait.
+    pub position: Position,
+    /// Why not.
+    pub reason: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// When it was tried last, by the projector's clock.
+    #[serde(with = "crate::money::date")]
+    pub at: Timestamp,
+}
+
+/// How an index of a collection differs from what its projection declares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "drift", content = "index", rename_all = "snake_case")]
+pub enum Drift {
+    /// It is declared, and not there.
+    Missing(String),
+    /// It is there with other options.
+    Different(String),
+    /// It is there, and not declared.
+    Extra(String),
+}
+
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -160,8 +218,15 @@ pub trait Store: Send + Sync + 'static {
     /// How far the documents with these keys are, tombstones included, in any order.
     async fn marks(&self, collection: &str, ids: &[&str]) -> Result<Vec<Mark>, StoreError>;
 
-    /// At most `limit` documents with keys behind `after`, by key, tombstones included.
-    async fn scan(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>, StoreError>;
+    /// At most `limit` documents with keys behind `after` and not behind `through`, by key, tombstones
+    /// included.
+    async fn scan(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        through: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError>;
 
     /// How many documents the collection has, tombstones included.
     async fn count(&self, collection: &str) -> Result<u64, StoreError>;
@@ -187,6 +252,13 @@ pub trait Store: Send + Sync + 'static {
     /// gets the indexes that it lacks.
     async fn create(&self, collection: &str, indexes: &[Index]) -> Result<(), StoreError>;
 
+    /// How the indexes of a collection differ from these, beside the one on `_id`.
+    async fn drift(&self, collection: &str, indexes: &[Index]) -> Result<Vec<Drift>, StoreError>;
+
+    /// Drops the indexes that are not among these or differ, and builds those that lack. A compatible server
+    /// blocks the collection's writers meanwhile.
+    async fn reindex(&self, collection: &str, indexes: &[Index]) -> Result<(), StoreError>;
+
     /// Gives a collection another name in one step; one that has that name is dropped with it.
     async fn rename(&self, from: &str, to: &str) -> Result<(), StoreError>;
 
@@ -202,6 +274,34 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a first checkpoint; `false` when there is one already.
     async fn create_checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool, StoreError>;
 
-    /// Puts `new` in the place of `old`; `false` when epoch or revision are not those of `old` any more.
+    /// Puts `new` in the place of `old`, buckets aside; `false` when epoch or revision are not those of `old`
+    /// any more.
+    async fn swap_header(&self, old: &Checkpoint, new: &Checkpoint) -> Result<bool, StoreError>;
+
+    /// Puts `new` in the place of `old`, buckets included; `false` when epoch or revision are not those of `old`
+    /// any more. Only while `old` says that a switch is under way: no bucket is written then.
     async fn swap_checkpoint(&self, old: &Checkpoint, new: &Checkpoint) -> Result<bool, StoreError>;
+
+    /// Puts `new` in the place of the bucket `index` of `of`; `false` when the generation or the number of
+    /// buckets is not that of `of` any more, a switch is under way, or the bucket's epoch or revision is not
+    /// the one in `of` any more.
+    async fn swap_bucket(&self, of: &Checkpoint, index: usize, new: &Bucket) -> Result<bool, StoreError>;
+
+    /// All processes that said that they live, and have not left.
+    async fn members(&self) -> Result<Vec<Member>, StoreError>;
+
+    /// Says that this process lives.
+    async fn beat(&self, member: &Member) -> Result<(), StoreError>;
+
+    /// Forgets a process; one that is not there is fine.
+    async fn leave(&self, member: &str) -> Result<(), StoreError>;
+
+    /// The parked keys of a projection, of all generations, by key.
+    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, StoreError>;
+
+    /// Parks a key, or notes another try of one that is parked.
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError>;
+
+    /// Takes a key out of the parked ones; one that is not there is fine.
+    async fn unpark(&self, projection: &str, generation: i64, key: &str) -> Result<(), StoreError>;
 }

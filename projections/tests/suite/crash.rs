@@ -20,14 +20,14 @@ async fn catch_up(log: &EventLog, store: &MemoryStore, settings: Settings) {
 /// Every document is the fold of its key up to its own position, and none is behind the checkpoint.
 async fn assert_sound(store: &MemoryStore, log: &EventLog) {
     let Some(checkpoint) = store.checkpoint("notes").await.unwrap() else { return };
-    let at_checkpoint = fold_of::<Notes>(log, checkpoint.position).await;
-    let rows = store.scan("notes", None, 1_000).await.unwrap();
+    let at_checkpoint = fold_of::<Notes>(log, checkpoint.position()).await;
+    let rows = store.scan("notes", None, None, 1_000).await.unwrap();
     for (key, (position, _)) in &at_checkpoint {
         let row = rows.iter().find(|row| row.id == *key).expect("a document that the checkpoint counts is there");
         assert!(row.position >= *position, "{key} is behind the checkpoint");
     }
     for row in rows {
-        let expected = fold_of::<Notes>(log, row.position.max(checkpoint.position)).await.remove(&row.id);
+        let expected = fold_of::<Notes>(log, row.position.max(checkpoint.position())).await.remove(&row.id);
         let found = row.state.map(|state| (row.position, bson::Document::try_from(state.as_ref()).unwrap()));
         assert_eq!(found, expected, "{} at {}", row.id, row.position);
     }
@@ -65,11 +65,11 @@ async fn a_deleted_document_is_not_seen_again_while_its_events_are_folded_a_seco
     }
     let store = MemoryStore::new();
     // The documents are written; the checkpoint, claimed by one swap, is never moved by another.
-    let dying = Faulty::at(&store, 1, Fault::DiesBefore).only("swap_checkpoint");
+    let dying = Faulty::at(&store, 1, Fault::DiesBefore).only("swap_bucket");
     let died = dying.life.clone();
     projector(&log, dying, Settings::default()).catch_up(died).await.unwrap();
     let graves = |rows: Vec<Row>| rows.into_iter().filter(|row| row.state.is_none()).count();
-    assert_eq!(graves(store.scan("notes", None, 9).await.unwrap()), 1, "the deleted document left a tombstone");
+    assert_eq!(graves(store.scan("notes", None, None, 9).await.unwrap()), 1, "the deleted document left a tombstone");
 
     // The second start folds one event a batch; after each batch "a" has to be as dead as before.
     let one_by_one = Settings { batch_events_max: 1, ..Settings::default() };
@@ -90,18 +90,18 @@ async fn tombstones_are_removed_when_nobody_can_need_them_any_more() {
     let store = MemoryStore::new();
     catch_up(&log, &store, small_steps()).await;
     let tombstones = |store: MemoryStore| async move {
-        let rows = store.scan("notes", None, 1_000).await.unwrap();
+        let rows = store.scan("notes", None, None, 1_000).await.unwrap();
         rows.into_iter().filter(|row| row.state.is_none()).count()
     };
     assert!(tombstones(store.clone()).await > 0);
-    assert!(store.checkpoint("notes").await.unwrap().unwrap().sweep_due, "the next start knows of them");
+    assert!(store.checkpoint("notes").await.unwrap().unwrap().buckets[0].sweep_due, "the next start knows of them");
 
     let shutdown = CancellationToken::new();
     let running = tokio::spawn({
         let (projector, shutdown) = (projector(&log, store.clone(), small_steps()), shutdown.clone());
         async move { projector.run(shutdown).await }
     });
-    while store.checkpoint("notes").await.unwrap().unwrap().sweep_due {
+    while store.checkpoint("notes").await.unwrap().unwrap().buckets[0].sweep_due {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
     assert_eq!(tombstones(store.clone()).await, 0);
@@ -163,7 +163,7 @@ async fn an_empty_log_gives_an_empty_model_that_grows_with_it() {
     let log = EventLog::new("test");
     let store = MemoryStore::new();
     catch_up(&log, &store, Settings::default()).await;
-    assert_eq!(store.checkpoint("notes").await.unwrap().unwrap().position, Position::START);
+    assert_eq!(store.checkpoint("notes").await.unwrap().unwrap().position(), Position::START);
     log.change("note/1", "note.changed", r#"{"put":["a"]}"#);
     catch_up(&log, &store, Settings::default()).await;
     assert_whole::<Notes>(&store, &log).await;

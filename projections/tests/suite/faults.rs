@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use postfold::Position;
 use postfold_projections::{
-    Checkpoint, Collection, Guard, Index, Mark, MemoryStore, Row, Store, StoreError, StoreErrorKind, Written,
+    Bucket, Checkpoint, Collection, Drift, Guard, Index, Mark, Member, MemoryStore, Parked, Row, Store, StoreError,
+    StoreErrorKind, Written,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// What happens at the chosen write.
@@ -32,6 +34,7 @@ pub(crate) struct Faulty<S = MemoryStore> {
     fault: Arc<Mutex<Option<Fault>>>,
     writes: Arc<AtomicUsize>,
     dead: Arc<AtomicBool>,
+    suspended: Arc<watch::Sender<bool>>,
     /// Cancelled when the process dies: nothing of it runs on.
     pub(crate) life: CancellationToken,
 }
@@ -46,6 +49,7 @@ impl<S: Store + Clone> Faulty<S> {
             fault: Arc::new(Mutex::new(Some(fault))),
             writes: Arc::default(),
             dead: Arc::default(),
+            suspended: Arc::new(watch::Sender::new(false)),
             life: CancellationToken::new(),
         }
     }
@@ -82,6 +86,7 @@ impl<S> Faulty<S> {
         kind: &'static str,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        self.awake().await;
         self.alive()?;
         let counts = self.only.is_none_or(|only| only == kind);
         if !counts || self.writes.fetch_add(1, Ordering::SeqCst) < self.at {
@@ -96,7 +101,9 @@ impl<S> Faulty<S> {
                 self.die()
             }
             Some(Fault::Suspended(meanwhile)) => {
+                self.suspended.send_replace(true);
                 meanwhile.await;
+                self.suspended.send_replace(false);
                 work.await
             }
             Some(Fault::Answers(kind, times)) => {
@@ -107,8 +114,15 @@ impl<S> Faulty<S> {
     }
 
     async fn read<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        self.awake().await;
         self.alive()?;
         work.await
+    }
+
+    /// Nothing of a suspended process runs on.
+    async fn awake(&self) {
+        let mut suspended = self.suspended.subscribe();
+        suspended.wait_for(|suspended| !suspended).await.expect("the sender is ours");
     }
 }
 
@@ -135,8 +149,14 @@ impl<S: Store> Store for Faulty<S> {
         self.read(self.inner.marks(collection, ids)).await
     }
 
-    async fn scan(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.read(self.inner.scan(collection, after, limit)).await
+    async fn scan(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        through: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.read(self.inner.scan(collection, after, through, limit)).await
     }
 
     async fn count(&self, collection: &str) -> Result<u64, StoreError> {
@@ -175,6 +195,14 @@ impl<S: Store> Store for Faulty<S> {
         self.write("create", self.inner.create(collection, indexes)).await
     }
 
+    async fn drift(&self, collection: &str, indexes: &[Index]) -> Result<Vec<Drift>, StoreError> {
+        self.read(self.inner.drift(collection, indexes)).await
+    }
+
+    async fn reindex(&self, collection: &str, indexes: &[Index]) -> Result<(), StoreError> {
+        self.write("reindex", self.inner.reindex(collection, indexes)).await
+    }
+
     async fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
         self.write("rename", self.inner.rename(from, to)).await
     }
@@ -195,7 +223,40 @@ impl<S: Store> Store for Faulty<S> {
         self.write("create_checkpoint", self.inner.create_checkpoint(checkpoint)).await
     }
 
+    async fn swap_header(&self, old: &Checkpoint, new: &Checkpoint) -> Result<bool, StoreError> {
+        self.write("swap_header", self.inner.swap_header(old, new)).await
+    }
+
     async fn swap_checkpoint(&self, old: &Checkpoint, new: &Checkpoint) -> Result<bool, StoreError> {
         self.write("swap_checkpoint", self.inner.swap_checkpoint(old, new)).await
+    }
+
+    async fn swap_bucket(&self, of: &Checkpoint, index: usize, new: &Bucket) -> Result<bool, StoreError> {
+        self.write("swap_bucket", self.inner.swap_bucket(of, index, new)).await
+    }
+
+    async fn members(&self) -> Result<Vec<Member>, StoreError> {
+        self.read(self.inner.members()).await
+    }
+
+    // Beats come by the clock: counting them would make the place of a fault depend on it.
+    async fn beat(&self, member: &Member) -> Result<(), StoreError> {
+        self.read(self.inner.beat(member)).await
+    }
+
+    async fn leave(&self, member: &str) -> Result<(), StoreError> {
+        self.read(self.inner.leave(member)).await
+    }
+
+    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, StoreError> {
+        self.read(self.inner.parked(projection)).await
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.write("park", self.inner.park(parked)).await
+    }
+
+    async fn unpark(&self, projection: &str, generation: i64, key: &str) -> Result<(), StoreError> {
+        self.write("unpark", self.inner.unpark(projection, generation, key)).await
     }
 }

@@ -34,7 +34,7 @@ async fn a_rebuild_gives_the_documents_that_following_gave() {
     let followed = stored(&store, "notes").await;
     let report =
         projector(&log, store.clone(), small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap();
-    assert_eq!((report.generation, report.position, report.spilled), (2, Position::new(100), false));
+    assert_eq!((report.generation, report.position, report.passes), (2, Position::new(100), 1));
     assert_eq!(stored(&store, "notes").await, followed);
     assert_eq!(names(&store).await, ["notes"]);
     assert_whole::<Notes>(&store, &log).await;
@@ -43,12 +43,12 @@ async fn a_rebuild_gives_the_documents_that_following_gave() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_outgrows_the_memory_is_rebuilt_through_the_database() {
+async fn a_model_that_outgrows_the_memory_is_rebuilt_share_by_share() {
     let (log, store) = (log_of_notes(5_000), MemoryStore::new());
     catch_up(&log, &store).await;
     let settings = Settings { rebuild_bytes_max: 1_000, batch_events_max: 100, ..Settings::default() };
     let report = projector(&log, store.clone(), settings).rebuild("notes", CancellationToken::new()).await.unwrap();
-    assert!(report.spilled && report.loaded > 0);
+    assert!(report.passes > 1 && report.loaded > 0, "{report:?}");
     assert_whole::<Notes>(&store, &log).await;
 }
 
@@ -176,7 +176,7 @@ async fn a_switch_never_takes_the_model_back() {
             catch_up(&log, &store).await;
         })
     };
-    let late = Faulty::at(&store, 1, Fault::Suspended(meanwhile)).only("swap_checkpoint");
+    let late = Faulty::at(&store, 1, Fault::Suspended(meanwhile)).only("swap_header");
     let report = projector(&log, late, small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap();
     assert_eq!(report.position, Position::new(30));
     assert_whole::<Notes>(&store, &log).await;
@@ -265,8 +265,7 @@ async fn two_who_find_the_same_mark_end_the_switch_once() {
             assert!(write > 3, "too few steps to tell anything: {write}");
             return;
         }
-        let taken = matches!(&other, Err(RunError::Halted(report)) if matches!(report.projections[0].halt, Some(Halt::TakenOver { .. })));
-        assert!(other.is_ok() || taken, "write {write}: {other:?}");
+        assert!(other.is_ok(), "write {write}: {other:?}");
         assert_eq!(names(&store).await, ["notes"]);
         assert_whole::<Notes>(&store, &log).await;
     }

@@ -17,9 +17,14 @@ use futures::TryStreamExt;
 use mongodb::options::{ClientOptions, ReadConcern};
 use mongodb::{Client, Cursor, Database};
 use postfold::{Hash, Position};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{CHECKPOINTS, Collection, Guard, Mark, Row, Store, StoreError, StoreErrorKind, Written};
-use crate::checkpoint::Checkpoint;
+use super::{
+    CHECKPOINTS, Collection, Drift, Guard, MEMBERS, Mark, Member, PARKED, Parked, Row, Store, StoreError,
+    StoreErrorKind, Written,
+};
+use crate::checkpoint::{Bucket, Checkpoint};
 use crate::projection::Index;
 
 /// Longest name of a database that MongoDB takes, in bytes.
@@ -249,8 +254,21 @@ impl Store for MongoStore {
         documents.iter().map(|document| wire::mark(document)).collect()
     }
 
-    async fn scan(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let filter = after.map_or_else(Document::new, |after| doc! { "_id": { "$gt": after } });
+    async fn scan(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        through: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut range = Document::new();
+        range.extend(after.map(|after| ("$gt".to_owned(), after.into())));
+        range.extend(through.map(|through| ("$lte".to_owned(), through.into())));
+        let filter = if range.is_empty() {
+            range
+        } else {
+            doc! { "_id": range }
+        };
         let documents = self.find(collection, filter, Document::new(), Some(limit)).await?;
         documents.iter().map(|document| wire::row(document)).collect()
     }
@@ -321,6 +339,24 @@ impl Store for MongoStore {
         self.check_indexes(collection, indexes).await
     }
 
+    async fn drift(&self, collection: &str, indexes: &[Index]) -> Result<Vec<Drift>, StoreError> {
+        match self.list(doc! { "listIndexes": collection }).await {
+            Ok(listed) => Ok(wire::drift(&listed, indexes)),
+            Err(StoreError { kind: StoreErrorKind::NotFound, .. }) => Ok(wire::drift(&[], indexes)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn reindex(&self, collection: &str, indexes: &[Index]) -> Result<(), StoreError> {
+        for drift in self.drift(collection, indexes).await? {
+            if let Drift::Different(name) | Drift::Extra(name) = drift {
+                let command = rawdoc! { "dropIndexes": collection, "index": name };
+                self.write(command, self.settings.collection_timeout).await?;
+            }
+        }
+        self.create(collection, indexes).await
+    }
+
     async fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
         let database = self.database.name();
         let mut command = rawdoc! { "renameCollection": format!("{database}.{from}"), "to": format!("{database}.{to}"), "dropTarget": true };
@@ -357,20 +393,89 @@ impl Store for MongoStore {
         }
     }
 
+    async fn swap_header(&self, old: &Checkpoint, new: &Checkpoint) -> Result<bool, StoreError> {
+        let mut header = bson::serialize_to_document(new).map_err(error::malformed)?;
+        header.remove("_id");
+        header.remove("buckets");
+        self.update_one(CHECKPOINTS, unchanged(old), doc! { "$set": header }).await
+    }
+
     async fn swap_checkpoint(&self, old: &Checkpoint, new: &Checkpoint) -> Result<bool, StoreError> {
-        let filter = doc! { "_id": &old.name, "epoch": old.epoch, "revision": old.revision };
         let document = bson::serialize_to_document(new).map_err(error::malformed)?;
-        self.update_one(CHECKPOINTS, filter, document).await
+        self.update_one(CHECKPOINTS, unchanged(old), document).await
+    }
+
+    async fn swap_bucket(&self, of: &Checkpoint, index: usize, new: &Bucket) -> Result<bool, StoreError> {
+        let Some(old) = of.buckets.get(index) else { return Ok(false) };
+        let buckets = i32::try_from(of.buckets.len()).unwrap_or(i32::MAX);
+        let filter = doc! {
+            "_id": &of.name,
+            "generation": of.generation,
+            "switching": null,
+            "buckets": { "$size": buckets },
+            format!("buckets.{index}.epoch"): old.epoch,
+            format!("buckets.{index}.revision"): old.revision,
+        };
+        let bucket = bson::serialize_to_document(new).map_err(error::malformed)?;
+        self.update_one(CHECKPOINTS, filter, doc! { "$set": { format!("buckets.{index}"): bucket } }).await
+    }
+
+    async fn members(&self) -> Result<Vec<Member>, StoreError> {
+        self.read_all(MEMBERS, Document::new()).await
+    }
+
+    async fn beat(&self, member: &Member) -> Result<(), StoreError> {
+        self.upsert(MEMBERS, &member.id, member).await
+    }
+
+    async fn leave(&self, member: &str) -> Result<(), StoreError> {
+        self.delete(MEMBERS, &[doc! { "_id": member }]).await.map(drop)
+    }
+
+    async fn parked(&self, projection: &str) -> Result<Vec<Parked>, StoreError> {
+        let mut parked: Vec<Parked> = self.read_all(PARKED, doc! { "projection": projection }).await?;
+        parked.sort_by(|one, other| one.key.cmp(&other.key));
+        Ok(parked)
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.upsert(PARKED, &parked_id(&parked.projection, parked.generation, &parked.key), parked).await
+    }
+
+    async fn unpark(&self, projection: &str, generation: i64, key: &str) -> Result<(), StoreError> {
+        self.delete(PARKED, &[doc! { "_id": parked_id(projection, generation, key) }]).await.map(drop)
     }
 }
 
 impl MongoStore {
     async fn read_checkpoints(&self, filter: Document) -> Result<Vec<Checkpoint>, StoreError> {
-        let documents = self.find(CHECKPOINTS, filter, Document::new(), None).await?;
+        self.read_all(CHECKPOINTS, filter).await
+    }
+
+    async fn read_all<T: DeserializeOwned>(&self, collection: &str, filter: Document) -> Result<Vec<T>, StoreError> {
+        let documents = self.find(collection, filter, Document::new(), None).await?;
         let read =
             |document: &RawDocumentBuf| bson::deserialize_from_slice(document.as_bytes()).map_err(error::malformed);
         documents.iter().map(read).collect()
     }
+
+    async fn upsert(&self, collection: &str, id: &str, value: &impl Serialize) -> Result<(), StoreError> {
+        let mut document = bson::serialize_to_document(value).map_err(error::malformed)?;
+        document.insert("_id", id);
+        let statement = doc! { "q": { "_id": id }, "u": document, "upsert": true };
+        let command = doc! { "update": collection, "updates": [statement] };
+        let command = RawDocumentBuf::try_from(&command).map_err(error::malformed)?;
+        let Written { refused, .. } = wire::written(&self.write(command, self.settings.command_timeout).await?)?;
+        refused.into_iter().next().map_or(Ok(()), |first| Err(first.error))
+    }
+}
+
+fn unchanged(old: &Checkpoint) -> Document {
+    doc! { "_id": &old.name, "epoch": old.epoch, "revision": old.revision }
+}
+
+fn parked_id(projection: &str, generation: i64, key: &str) -> String {
+    format!("{projection}|{generation}|{key}")
 }
 
 fn keyed(ids: &[&str]) -> Document {

@@ -6,7 +6,7 @@ use postfold::Position;
 
 use super::error;
 use crate::projection::{Direction, Index};
-use crate::store::{Guard, Mark, RESERVED_FIELDS, Refused, Row, StoreError, Written};
+use crate::store::{Drift, Guard, Mark, RESERVED_FIELDS, Refused, Row, StoreError, Written};
 
 /// A row as the document that is stored.
 pub(super) fn document(row: &Row) -> Result<RawDocumentBuf, StoreError> {
@@ -168,6 +168,19 @@ pub(super) fn is_index(listed: &Document, wanted: &Index) -> bool {
         && listed.get_bool("sparse").unwrap_or(false) == wanted.sparse
         && listed.contains_key("expireAfterSeconds") == wanted.expiring
         && filter == wanted.partial.as_ref()
+}
+
+/// How the listed indexes differ from those that are wanted.
+pub(super) fn drift(listed: &[Document], wanted: &[Index]) -> Vec<Drift> {
+    let name = |listed: &Document| listed.get_str("name").unwrap_or_default().to_owned();
+    let missing_or_different =
+        wanted.iter().filter_map(|wanted| match listed.iter().find(|listed| name(listed) == wanted.name()) {
+            None => Some(Drift::Missing(wanted.name())),
+            Some(found) => (!is_index(found, wanted)).then(|| Drift::Different(wanted.name())),
+        });
+    let extra =
+        listed.iter().map(name).filter(|name| name != "_id_" && wanted.iter().all(|wanted| wanted.name() != *name));
+    missing_or_different.chain(extra.map(Drift::Extra)).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,220 @@
+//! Rows that are only added, and what is carried between them: the same hazards as for keyed documents.
+
+use std::collections::BTreeMap;
+
+use bson::Document;
+use postfold::Position;
+use postfold_projections::testing::EventLog;
+use postfold_projections::{
+    Added, Change, FoldError, Keys, LogSource, MemoryStore, Projection, Projector, ReadEvent, RowProjection, Settings,
+    Store, row_id,
+};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::database::Database;
+use crate::faults::{Fault, Faulty};
+use crate::notes::{Notes, log_of_notes, small_steps, write_note};
+
+/// A row for every note that an event touches, with the number of touches so far.
+struct Trail;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Touches {
+    touches: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Step {
+    key: String,
+    touches: i64,
+}
+
+impl RowProjection for Trail {
+    type Row = Step;
+    type Carry = Touches;
+    const NAME: &'static str = "trail";
+    const VERSION: u32 = 1;
+
+    fn keys(event: &ReadEvent) -> Result<Keys, FoldError> {
+        Notes::keys(event)
+    }
+
+    fn fold(carry: Option<&Touches>, key: &str, event: &ReadEvent) -> Result<Added<Touches, Step>, FoldError> {
+        let touches = carry.map_or(0, |carry| carry.touches) + 1;
+        let mut keys: Vec<String> = Notes::keys(event)?.into_iter().collect();
+        keys.sort();
+        keys.dedup();
+        let ordinal = keys.iter().position(|other| other == key).and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
+        let row = Step { key: key.to_owned(), touches };
+        Ok(Added { carry: Change::Put(Touches { touches }), rows: vec![(ordinal, row)] })
+    }
+}
+
+fn projector(log: &EventLog, store: impl Store, settings: Settings) -> Projector {
+    Projector::new(log.clone(), store).with_rows(Trail).settings(settings)
+}
+
+async fn catch_up(log: &EventLog, store: &MemoryStore, settings: Settings) {
+    projector(log, store.clone(), settings).catch_up(CancellationToken::new()).await.unwrap();
+}
+
+/// Bounds so small that carries come and go, and are stored in many steps.
+fn tiny_steps() -> Settings {
+    Settings { carry_events_max: 7, ..small_steps() }
+}
+
+/// The plain fold of the log: what every model has to equal.
+async fn rows_of(log: &EventLog, through: Position) -> BTreeMap<String, Document> {
+    let events = log.page(Position::START, usize::MAX).await.unwrap();
+    let (mut carries, mut rows) = (BTreeMap::<String, Touches>::new(), BTreeMap::new());
+    for event in events.into_iter().filter(|event| event.position <= through).map(ReadEvent::new) {
+        let mut keys: Vec<String> = Trail::keys(&event).unwrap().into_iter().collect();
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            let added = Trail::fold(carries.get(&key), &key, &event).unwrap();
+            for (ordinal, row) in added.rows {
+                rows.insert(row_id(event.position, ordinal), bson::serialize_to_document(&row).unwrap());
+            }
+            if let Change::Put(carry) = added.carry {
+                carries.insert(key, carry);
+            }
+        }
+    }
+    rows
+}
+
+async fn stored_rows(store: &impl Store) -> BTreeMap<String, Document> {
+    let rows = store.scan("trail", None, None, usize::MAX >> 1).await.unwrap();
+    let generations: std::collections::BTreeSet<i64> = rows.iter().map(|row| row.generation).collect();
+    assert!(generations.len() <= 1, "several generations: {generations:?}");
+    rows.into_iter().map(|row| (row.id, Document::try_from(row.state.unwrap().as_ref()).unwrap())).collect()
+}
+
+async fn assert_whole(store: &impl Store, log: &EventLog) {
+    let head = log.head().await.unwrap();
+    let checkpoint = store.checkpoint("trail").await.unwrap().expect("there is a checkpoint");
+    assert_eq!(checkpoint.position(), head.position);
+    assert_eq!(stored_rows(store).await, rows_of(log, head.position).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_are_the_plain_fold_of_the_log_whatever_the_bounds() {
+    let log = log_of_notes(60);
+    for settings in [Settings::default(), small_steps(), tiny_steps()] {
+        for buckets in [1, 3] {
+            let store = MemoryStore::new();
+            catch_up(&log, &store, Settings { buckets, ..settings.clone() }).await;
+            assert_whole(&store, &log).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_are_whole_after_a_crash_at_any_write() {
+    let log = log_of_notes(40);
+    let mut crashes = 0;
+    for write in 0.. {
+        for fault in [Fault::DiesBefore, Fault::DiesAfter] {
+            let store = MemoryStore::new();
+            let dying = Faulty::at(&store, write, fault);
+            let died = dying.life.clone();
+            projector(&log, dying, tiny_steps()).catch_up(died.clone()).await.unwrap();
+            if !died.is_cancelled() {
+                assert!(crashes > 50, "too few steps to tell anything: {crashes}");
+                return;
+            }
+            crashes += 1;
+            // Once more, with other borders between the batches, and then to the end.
+            let again = Faulty::at(&store, write / 3, Fault::DiesAfter);
+            let life = again.life.clone();
+            let settings = Settings { batch_events_max: 7, cache_documents_max: 3, ..tiny_steps() };
+            projector(&log, again, settings).catch_up(life).await.unwrap();
+            catch_up(&log, &store, Settings::default()).await;
+            assert_whole(&store, &log).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_gives_the_rows_that_following_gave_and_following_goes_on_from_it() {
+    let (log, store) = (log_of_notes(60), MemoryStore::new());
+    catch_up(&log, &store, tiny_steps()).await;
+    let report = projector(&log, store.clone(), tiny_steps()).rebuild("trail", CancellationToken::new()).await.unwrap();
+    assert_eq!((report.generation, report.position), (2, Position::new(60)));
+    assert_whole(&store, &log).await;
+    for number in 60..80 {
+        write_note(&log, number);
+    }
+    catch_up(&log, &store, tiny_steps()).await;
+    assert_whole(&store, &log).await;
+    let names: Vec<String> = store.collections().await.unwrap().into_iter().map(|found| found.name).collect();
+    assert_eq!(
+        names.iter().filter(|name| name.ends_with("_carry")).count(),
+        1,
+        "the carry of the generation before is gone: {names:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_of_rows_that_dies_at_any_write_leaves_them_whole() {
+    let log = log_of_notes(30);
+    for write in 0.. {
+        let store = MemoryStore::new();
+        catch_up(&log, &store, tiny_steps()).await;
+        let dying = Faulty::at(&store, write, Fault::DiesAfter);
+        let died = dying.life.clone();
+        let ended = projector(&log, dying.clone(), tiny_steps()).rebuild("trail", died).await;
+        assert_whole(&store, &log).await;
+        (30..40).for_each(|number| write_note(&log, number));
+        catch_up(&log, &store, tiny_steps()).await;
+        assert_whole(&store, &log).await;
+        log.restore_to(Position::new(30));
+        if !dying.struck() {
+            ended.unwrap();
+            assert!(write > 15, "too few steps to tell anything: {write}");
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_wrong_missing_or_too_many_is_named() {
+    let (log, store) = (log_of_notes(40), MemoryStore::new());
+    catch_up(&log, &store, Settings::default()).await;
+    let verify = || async {
+        let projector = projector(&log, store.clone(), Settings::default());
+        projector.verify("trail", CancellationToken::new()).await.unwrap()
+    };
+    assert!(verify().await.is_clean());
+    let rows = store.scan("trail", None, None, 1_000).await.unwrap();
+    let mut wrong = rows[3].clone();
+    wrong.generation = 2;
+    wrong.state = Some(bson::rawdoc! { "key": "n1", "touches": 99_i64 });
+    // By way of a later generation, the guard lets it through.
+    store.replace("trail", postfold_projections::Guard::OlderGeneration, &[&wrong]).await.unwrap();
+    let mut extra = rows[5].clone();
+    extra.id = row_id(rows[5].position, 77);
+    store.insert("trail", &[&extra]).await.unwrap();
+    let found = verify().await;
+    let keys: Vec<&str> = found.differences.iter().map(|difference| difference.key.as_str()).collect();
+    assert_eq!((found.different, keys), (2, vec![rows[3].id.as_str(), extra.id.as_str()]));
+}
+
+#[tokio::test]
+async fn rows_live_rebuilt_and_verified_on_the_server() {
+    let database = Database::create().await;
+    let log = log_of_notes(200);
+    let projector =
+        projector(&log, database.store.clone(), Settings { buckets: 2, carry_events_max: 50, ..Settings::default() });
+    projector.catch_up(CancellationToken::new()).await.unwrap();
+    assert_whole(&database.store, &log).await;
+    assert!(projector.verify("trail", CancellationToken::new()).await.unwrap().is_clean());
+    projector.rebuild("trail", CancellationToken::new()).await.unwrap();
+    (200..230).for_each(|number| write_note(&log, number));
+    projector.catch_up(CancellationToken::new()).await.unwrap();
+    assert_whole(&database.store, &log).await;
+    assert!(projector.verify("trail", CancellationToken::new()).await.unwrap().is_clean());
+    database.drop().await;
+}
