@@ -13,7 +13,7 @@ use jiff::{Timestamp, ToSpan};
 use super::{Fixture, run};
 use crate::draft::{AccountRow, Draft};
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{AccountOpened, Event};
 use crate::hash::Hash;
 use crate::ledger::Ledger;
 use crate::position::Position;
