@@ -26,6 +26,8 @@ pub async fn all(store: &dyn Store) {
     an_insert_leaves_what_is_there(store).await;
     a_replace_never_moves_a_document_back(store).await;
     a_replace_stays_in_its_generation(store).await;
+    many_documents_at_once_are_guarded_one_by_one(store).await;
+    documents_with_odd_names_are_replaced_beside_others(store).await;
     a_stray_of_an_earlier_generation_gives_way(store).await;
     a_scan_goes_by_key_and_meets_every_document_once(store).await;
     only_tombstones_that_are_passed_are_buried(store).await;
@@ -118,6 +120,53 @@ async fn a_replace_stays_in_its_generation(store: &dyn Store) {
     insert(store, name, &[row("earlier", 1, 4), row("later", 3, 4)]).await;
     assert_eq!(replace(store, name, Guard::Behind, &[row("earlier", 2, 9), row("later", 2, 9)]).await, 0);
     assert_eq!(everything(store, name).await, [row("earlier", 1, 4), row("later", 3, 4)]);
+}
+
+async fn many_documents_at_once_are_guarded_one_by_one(store: &dyn Store) {
+    let name = "c_many";
+    let id = |number: i64| format!("key {number:04}");
+    // Every third is behind what is sent, every third equal to it, every third ahead; of each seven one is of
+    // another generation, and one of each eleven is not there.
+    let stored: Vec<Row> = (0..300)
+        .filter(|number| number % 11 != 0)
+        .map(|number| row(&id(number), if number % 7 == 0 { 2 } else { 1 }, 1_000 + number % 3))
+        .collect();
+    insert(store, name, &stored).await;
+    let sent: Vec<Row> = (0..300)
+        .map(|number| if number % 5 == 0 { tombstone(&id(number), 1, 1_001) } else { row(&id(number), 1, 1_001) })
+        .collect();
+    let expected: Vec<Row> = stored
+        .iter()
+        .map(|before| {
+            let open = before.generation == 1 && before.position < Position::new(1_001);
+            let new = sent.iter().find(|row| open && row.id == before.id);
+            new.unwrap_or(before).clone()
+        })
+        .collect();
+    let written = expected.iter().zip(&stored).filter(|(new, before)| new != before).count();
+    assert!(written > 70);
+    assert_eq!(replace(store, name, Guard::Behind, &sent).await, written, "each that was written is counted");
+    assert_eq!(everything(store, name).await, expected);
+    assert_eq!(replace(store, name, Guard::Behind, &sent).await, 0, "sent again, they find nothing to do");
+    assert_eq!(everything(store, name).await, expected);
+}
+
+async fn documents_with_odd_names_are_replaced_beside_others(store: &dyn Store) {
+    let name = "c_names";
+    let odd = |id: &str, position: i64| Row {
+        state: Some(
+            rawdoc! { "deep": { "$ref": "$p", "a.b": { "$set": position } }, "list": [{ "$literal": "$$ROOT" }] },
+        ),
+        ..row(id, 1, position)
+    };
+    let value = |id: &str, position: i64| Row {
+        state: Some(rawdoc! { "text": "$p", "list": ["$_id", "$$ROOT", "a.b"], "at": position }),
+        ..row(id, 1, position)
+    };
+    let all = |position: i64| [value("a", position), odd("b", position), value("c", position), value("d", position)];
+    insert(store, name, &all(1)).await;
+    assert_eq!(replace(store, name, Guard::Behind, &all(2)).await, 4);
+    assert_eq!(everything(store, name).await, all(2));
 }
 
 async fn a_stray_of_an_earlier_generation_gives_way(store: &dyn Store) {

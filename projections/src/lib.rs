@@ -56,7 +56,7 @@ pub use settings::Settings;
 pub use status::{BucketStatus, State, Status, StatusError};
 pub use store::{
     CHECKPOINTS, Collection, DOCUMENT_BYTES_MAX, Drift, Guard, MEMBERS, Mark, Member, MemoryStore, MongoSettings,
-    MongoStore, PARKED, Parked, RESERVED_FIELDS, Refused, Row, Store, StoreError, StoreErrorKind, Written,
+    MongoStore, PARKED, Parked, RESERVED_FIELDS, Refused, Row, Store, StoreError, StoreErrorKind, WriteForm, Written,
     database_name,
 };
 pub use verify::{Difference, Verification, VerifyError, Wrong};

@@ -23,7 +23,7 @@ use postfold::Position;
 use serde::{Deserialize, Serialize};
 
 pub use memory::MemoryStore;
-pub use mongo::{MongoSettings, MongoStore, database_name};
+pub use mongo::{MongoSettings, MongoStore, WriteForm, database_name};
 
 use crate::checkpoint::{Bucket, Checkpoint};
 use crate::projection::Index;

@@ -1,8 +1,8 @@
 //! Both stores keep what the conformance suite asks for.
 
-use crate::database::Database;
+use postfold_projections::{MemoryStore, MongoSettings, WriteForm, conformance};
 
-use postfold_projections::{MemoryStore, conformance};
+use crate::database::Database;
 
 #[tokio::test]
 async fn the_store_in_memory_keeps_every_rule() {
@@ -10,8 +10,10 @@ async fn the_store_in_memory_keeps_every_rule() {
 }
 
 #[tokio::test]
-async fn the_store_in_mongodb_keeps_every_rule() {
-    let database = Database::create().await;
-    conformance::all(&database.store).await;
-    database.drop().await;
+async fn the_store_in_mongodb_keeps_every_rule_in_both_forms_of_its_writes() {
+    for write_form in [WriteForm::Statements, WriteForm::Table] {
+        let database = Database::create_with(MongoSettings { write_form, ..MongoSettings::default() }).await;
+        conformance::all(&database.store).await;
+        database.drop().await;
+    }
 }

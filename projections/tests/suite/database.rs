@@ -1,6 +1,6 @@
 //! A database of a test's own.
 
-use postfold_projections::MongoStore;
+use postfold_projections::{MongoSettings, MongoStore};
 use uuid::Uuid;
 
 /// A database of one test's own on the server that `MONGODB_URI` names.
@@ -10,10 +10,15 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) async fn create() -> Self {
+        Self::create_with(MongoSettings::default()).await
+    }
+
+    pub(crate) async fn create_with(settings: MongoSettings) -> Self {
         let uri = std::env::var("MONGODB_URI")
             .expect("this test needs a server: eval \"$(make -s stack-env)\" sets MONGODB_URI");
         let name = format!("postfold_test_{}", Uuid::now_v7().simple());
-        let store = MongoStore::connect(&uri, &name).await.expect("MONGODB_URI names a server that answers");
+        let store =
+            MongoStore::connect_with(&uri, &name, settings).await.expect("MONGODB_URI names a server that answers");
         Self { store }
     }
 

@@ -19,3 +19,4 @@ mod rows;
 mod take_over;
 mod verification;
 mod whole_way;
+mod write_forms;

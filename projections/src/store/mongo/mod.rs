@@ -5,6 +5,8 @@
 //! on a live collection, no collation.
 
 mod error;
+mod settings;
+mod table;
 mod wire;
 
 use std::future::Future;
@@ -20,6 +22,9 @@ use postfold::{Hash, Position};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use settings::{MongoSettings, WriteForm};
+
+use self::table::Tables;
 use super::{
     CHECKPOINTS, Collection, Drift, Guard, MEMBERS, Mark, Member, PARKED, Parked, Row, Store, StoreError,
     StoreErrorKind, Written,
@@ -32,28 +37,6 @@ const DATABASE_NAME_BYTES_MAX: usize = 63;
 /// What [`database_name`] puts before the ledger's name.
 const DATABASE_PREFIX: &str = "postfold_";
 
-/// The bounds of a [`MongoStore`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MongoSettings {
-    /// How long a connection, and the choice of a server, may take. Default 10 s.
-    pub connect_timeout: Duration,
-    /// How long one command may take that reads or writes documents. Default 30 s.
-    pub command_timeout: Duration,
-    /// How long one command may take that goes through a whole collection: building an index, counting,
-    /// sweeping, renaming. Default 1 h.
-    pub collection_timeout: Duration,
-}
-
-impl Default for MongoSettings {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            command_timeout: Duration::from_secs(30),
-            collection_timeout: Duration::from_hours(1),
-        }
-    }
-}
-
 /// A [`Store`] in one database of a MongoDB server. Cheap to clone.
 ///
 /// Writes wait for a majority of the replica set, and reads see only what a majority has, so that no
@@ -63,6 +46,8 @@ pub struct MongoStore {
     client: Client,
     database: Database,
     settings: MongoSettings,
+    /// Whether replaces go many documents a statement.
+    tables: bool,
 }
 
 /// The default name of the database for a ledger's read models: `postfold_<ledger>`.
@@ -113,8 +98,9 @@ impl MongoStore {
         options.connect_timeout.get_or_insert(settings.connect_timeout);
         options.server_selection_timeout.get_or_insert(settings.connect_timeout);
         let client = Client::with_options(options).map_err(|error| error::of_driver(&error))?;
-        let store = Self { database: client.database(database), client, settings };
-        store.ping().await?;
+        let mut store = Self { database: client.database(database), client, settings, tables: false };
+        let server = store.server().await?;
+        store.tables = store.settings.write_form.is_table(&server);
         Ok(store)
     }
 
@@ -124,8 +110,7 @@ impl MongoStore {
     ///
     /// When the server does not answer, or not with a version.
     pub async fn server_version(&self) -> Result<String, StoreError> {
-        let answer = self.run(rawdoc! { "buildInfo": 1 }, self.settings.command_timeout).await?;
-        answer.get_str("version").map(str::to_owned).map_err(error::malformed)
+        self.server().await?.get_str("version").map(str::to_owned).map_err(error::malformed)
     }
 
     /// Ends the connections. Call it before the runtime ends, or the driver's background tasks complain.
@@ -140,6 +125,11 @@ impl MongoStore {
     /// When the server does not do it.
     pub async fn drop_database(&self) -> Result<(), StoreError> {
         self.run(rawdoc! { "dropDatabase": 1 }, self.settings.command_timeout).await.map(drop)
+    }
+
+    /// What the server says of itself.
+    async fn server(&self) -> Result<Document, StoreError> {
+        self.run(rawdoc! { "buildInfo": 1 }, self.settings.command_timeout).await
     }
 
     /// Runs a command with `maxTimeMS`, and a time-out of our own: the driver has none for commands.
@@ -161,6 +151,28 @@ impl MongoStore {
     async fn write(&self, mut command: RawDocumentBuf, time: Duration) -> Result<Document, StoreError> {
         command.append(cstr!("writeConcern"), majority());
         self.run(command, time).await
+    }
+
+    /// What a table names as refused is one of many documents: then statements tell which one, and do the rest.
+    async fn replace_by_tables(&self, collection: &str, rows: &[&Row]) -> Result<Written, StoreError> {
+        let Tables { statements, rows: of } = table::replaces(rows)?;
+        let passes = |error: &StoreError| error.kind == StoreErrorKind::Unavailable;
+        let done = match self.update(collection, statements).await {
+            Ok(Written { done, refused }) if refused.iter().all(|refused| passes(&refused.error)) => {
+                return Ok(Written { done, refused: table::of_rows(refused, &of) });
+            }
+            Err(error) if passes(&error) => return Err(error),
+            Ok(Written { done, .. }) => done,
+            Err(_) => 0,
+        };
+        let rest = self.update(collection, wire::replaces(Guard::Behind, rows)?).await?;
+        Ok(Written { done: done + rest.done, ..rest })
+    }
+
+    async fn update(&self, collection: &str, statements: RawArrayBuf) -> Result<Written, StoreError> {
+        let mut command = rawdoc! { "update": collection, "ordered": false };
+        command.append(cstr!("updates"), statements);
+        wire::written(&self.write(command, self.settings.command_timeout).await?)
     }
 
     async fn update_one(&self, collection: &str, filter: Document, update: Document) -> Result<bool, StoreError> {
@@ -281,9 +293,10 @@ impl Store for MongoStore {
     }
 
     async fn replace(&self, collection: &str, guard: Guard, rows: &[&Row]) -> Result<Written, StoreError> {
-        let mut command = rawdoc! { "update": collection, "ordered": false };
-        command.append(cstr!("updates"), wire::replaces(guard, rows)?);
-        wire::written(&self.write(command, self.settings.command_timeout).await?)
+        if self.tables && guard == Guard::Behind {
+            return self.replace_by_tables(collection, rows).await;
+        }
+        self.update(collection, wire::replaces(guard, rows)?).await
     }
 
     async fn insert(&self, collection: &str, rows: &[&Row]) -> Result<Written, StoreError> {

@@ -67,21 +67,26 @@ pub(super) fn inserts(rows: &[&Row]) -> Result<RawArrayBuf, StoreError> {
 pub(super) fn replaces(guard: Guard, rows: &[&Row]) -> Result<RawArrayBuf, StoreError> {
     let mut statements = RawArrayBuf::new();
     for row in rows {
-        let mut filter = RawDocumentBuf::new();
-        filter.append(cstr!("_id"), row.id.as_str());
-        match guard {
-            Guard::Behind => {
-                filter.append(cstr!("g"), row.generation);
-                filter.append(cstr!("p"), below(row.position.get()));
-            }
-            Guard::OlderGeneration => filter.append(cstr!("g"), below(row.generation)),
-        }
-        let mut statement = RawDocumentBuf::new();
-        statement.append(cstr!("q"), filter);
-        statement.append(cstr!("u"), document(row)?);
-        statements.push(statement);
+        statements.push(replace(guard, row)?);
     }
     Ok(statements)
+}
+
+/// The `update` statement for this row.
+pub(super) fn replace(guard: Guard, row: &Row) -> Result<RawDocumentBuf, StoreError> {
+    let mut filter = RawDocumentBuf::new();
+    filter.append(cstr!("_id"), row.id.as_str());
+    match guard {
+        Guard::Behind => {
+            filter.append(cstr!("g"), row.generation);
+            filter.append(cstr!("p"), below(row.position.get()));
+        }
+        Guard::OlderGeneration => filter.append(cstr!("g"), below(row.generation)),
+    }
+    let mut statement = RawDocumentBuf::new();
+    statement.append(cstr!("q"), filter);
+    statement.append(cstr!("u"), document(row)?);
+    Ok(statement)
 }
 
 fn below(bound: i64) -> RawDocumentBuf {
