@@ -273,11 +273,15 @@ async fn indexes_can_be_asked_for_twice(store: &dyn Store) {
     let indexes = [
         Index::ascending(["entity"]).then_descending("at"),
         Index::ascending(["email"]).unique().only(bson::doc! { "email": { "$exists": true } }),
-        Index::text(["title", "body"]),
+        Index::text(["title", "body"]).then_ascending("at"),
+        Index::ascending(["parent"]).sparse(),
+        Index::expiring("expires_at"),
     ];
     store.create("c_indexes", &indexes).await.expect("create");
     store.create("c_indexes", &indexes).await.expect("create again");
-    insert(store, "c_indexes", &[row("a", 1, 1), row("b", 1, 1)]).await;
+    let spoken =
+        Row { state: Some(rawdoc! { "title": "words", "language": "none that a server knows" }), ..row("c", 1, 1) };
+    assert_eq!(insert(store, "c_indexes", &[row("a", 1, 1), row("b", 1, 1), spoken]).await.done, 3);
 }
 
 fn checkpoint(name: &str) -> Checkpoint {

@@ -5,6 +5,7 @@
 //! on a live collection, no collation.
 
 mod error;
+mod index;
 mod settings;
 mod table;
 mod wire;
@@ -227,9 +228,9 @@ impl MongoStore {
     /// That a server took `createIndexes` does not mean that it built what was asked for.
     async fn check_indexes(&self, collection: &str, indexes: &[Index]) -> Result<(), StoreError> {
         let listed = self.list(doc! { "listIndexes": collection }).await?;
-        for index in indexes {
-            if !listed.iter().any(|listed| wire::is_index(listed, index)) {
-                let message = format!("the server did not build the index {} of {collection} as asked", index.name());
+        for wanted in indexes {
+            if !listed.iter().any(|listed| index::is_index(listed, wanted)) {
+                let message = format!("the server did not build the index {} of {collection} as asked", wanted.name());
                 return Err(StoreError::new(StoreErrorKind::Refused(0), message));
             }
         }
@@ -346,7 +347,7 @@ impl Store for MongoStore {
         if indexes.is_empty() {
             return Ok(());
         }
-        let specifications: Vec<Document> = indexes.iter().map(wire::index).collect();
+        let specifications: Vec<Document> = indexes.iter().map(index::specification).collect();
         let command = doc! { "createIndexes": collection, "indexes": specifications };
         self.write(RawDocumentBuf::try_from(&command).map_err(error::malformed)?, time).await?;
         self.check_indexes(collection, indexes).await
@@ -354,8 +355,8 @@ impl Store for MongoStore {
 
     async fn drift(&self, collection: &str, indexes: &[Index]) -> Result<Vec<Drift>, StoreError> {
         match self.list(doc! { "listIndexes": collection }).await {
-            Ok(listed) => Ok(wire::drift(&listed, indexes)),
-            Err(StoreError { kind: StoreErrorKind::NotFound, .. }) => Ok(wire::drift(&[], indexes)),
+            Ok(listed) => Ok(index::drift(&listed, indexes)),
+            Err(StoreError { kind: StoreErrorKind::NotFound, .. }) => Ok(index::drift(&[], indexes)),
             Err(error) => Err(error),
         }
     }

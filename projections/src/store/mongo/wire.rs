@@ -1,12 +1,11 @@
-//! Rows, checkpoints and indexes as BSON, and answers back.
+//! Rows as BSON, and what servers answer.
 
 use bson::raw::{RawArrayBuf, RawDocument, RawDocumentBuf, cstr};
-use bson::{Bson, Document, doc};
+use bson::{Bson, Document};
 use postfold::Position;
 
 use super::error;
-use crate::projection::{Direction, Index};
-use crate::store::{Drift, Guard, Mark, RESERVED_FIELDS, Refused, Row, StoreError, Written};
+use crate::store::{Guard, Mark, RESERVED_FIELDS, Refused, Row, StoreError, Written};
 
 /// A row as the document that is stored.
 pub(super) fn document(row: &Row) -> Result<RawDocumentBuf, StoreError> {
@@ -122,7 +121,7 @@ pub(super) fn removed(answer: &Document) -> Result<u64, StoreError> {
 }
 
 /// A number that servers write as any of their types.
-fn number(document: &Document, name: &str) -> Option<i32> {
+pub(super) fn number(document: &Document, name: &str) -> Option<i32> {
     match document.get(name)? {
         Bson::Int32(value) => Some(*value),
         Bson::Int64(value) => i32::try_from(*value).ok(),
@@ -135,63 +134,10 @@ fn text(document: &Document, name: &str) -> String {
     document.get_str(name).unwrap_or("no message").to_owned()
 }
 
-/// An index as `createIndexes` takes it.
-pub(super) fn index(index: &Index) -> Document {
-    let mut keys = Document::new();
-    for (field, direction) in &index.keys {
-        let direction = match direction {
-            Direction::Ascending => Bson::Int32(1),
-            Direction::Descending => Bson::Int32(-1),
-            Direction::Text => Bson::String("text".into()),
-        };
-        keys.insert(field.clone(), direction);
-    }
-    let mut specification = doc! { "name": index.name(), "key": keys };
-    if index.unique {
-        specification.insert("unique", true);
-    }
-    if index.sparse {
-        specification.insert("sparse", true);
-    }
-    if index.expiring {
-        // The field itself says when.
-        specification.insert("expireAfterSeconds", 0);
-    }
-    if let Some(filter) = &index.partial {
-        specification.insert("partialFilterExpression", filter.clone());
-    }
-    specification
-}
-
-/// Whether an index that the server lists is the one that was asked for. Servers add options of their
-/// own, and write a text index with keys of their own: only what was asked for is compared.
-pub(super) fn is_index(listed: &Document, wanted: &Index) -> bool {
-    let unique = listed.get_bool("unique").unwrap_or(false);
-    let filter = listed.get_document("partialFilterExpression").ok();
-    listed.get_str("name").is_ok_and(|name| name == wanted.name())
-        && unique == wanted.unique
-        && listed.get_bool("sparse").unwrap_or(false) == wanted.sparse
-        && listed.contains_key("expireAfterSeconds") == wanted.expiring
-        && filter == wanted.partial.as_ref()
-}
-
-/// How the listed indexes differ from those that are wanted.
-pub(super) fn drift(listed: &[Document], wanted: &[Index]) -> Vec<Drift> {
-    let name = |listed: &Document| listed.get_str("name").unwrap_or_default().to_owned();
-    let missing_or_different =
-        wanted.iter().filter_map(|wanted| match listed.iter().find(|listed| name(listed) == wanted.name()) {
-            None => Some(Drift::Missing(wanted.name())),
-            Some(found) => (!is_index(found, wanted)).then(|| Drift::Different(wanted.name())),
-        });
-    let extra =
-        listed.iter().map(name).filter(|name| name != "_id_" && wanted.iter().all(|wanted| wanted.name() != *name));
-    missing_or_different.chain(extra.map(Drift::Extra)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bson::rawdoc;
+    use bson::{doc, rawdoc};
 
     fn row_of(state: Option<RawDocumentBuf>) -> Row {
         Row { id: "k".into(), generation: 3, position: Position::new(7), state }
