@@ -34,7 +34,7 @@ struct Inner {
 struct Documents {
     uuid: String,
     rows: BTreeMap<String, Row>,
-    indexes: Vec<String>,
+    indexes: Vec<Index>,
 }
 
 impl Documents {
@@ -51,6 +51,10 @@ impl MemoryStore {
 
     /// The names of a collection's indexes; none where it is not there.
     pub fn indexes(&self, collection: &str) -> Vec<String> {
+        self.declared(collection).iter().map(Index::name).collect()
+    }
+
+    fn declared(&self, collection: &str) -> Vec<Index> {
         self.lock().collections.get(collection).map(|documents| documents.indexes.clone()).unwrap_or_default()
     }
 
@@ -195,26 +199,32 @@ impl Store for MemoryStore {
         let mut inner = self.lock();
         let documents = inner.collections.entry(collection.to_owned()).or_insert_with(Documents::new);
         for index in indexes {
-            let name = index.name();
-            if !documents.indexes.contains(&name) {
-                documents.indexes.push(name);
+            match documents.indexes.iter().find(|there| there.name() == index.name()) {
+                None => documents.indexes.push(index.clone()),
+                Some(there) if there == index => {}
+                Some(_) => {
+                    let message = format!("{collection} has an index {} with other options", index.name());
+                    return Err(StoreError::new(StoreErrorKind::Refused(0), message));
+                }
             }
         }
         Ok(())
     }
 
     async fn drift(&self, collection: &str, indexes: &[Index]) -> Result<Vec<Drift>, StoreError> {
-        let there = self.indexes(collection);
-        let declared: Vec<String> = indexes.iter().map(Index::name).collect();
-        let missing = declared.iter().filter(|name| !there.contains(name)).cloned().map(Drift::Missing);
-        let extra = there.iter().filter(|name| !declared.contains(name)).cloned().map(Drift::Extra);
-        Ok(missing.chain(extra).collect())
+        let there = self.declared(collection);
+        let named = |list: &[Index], name: &str| list.iter().find(|index| index.name() == name).cloned();
+        let lacking = indexes.iter().filter_map(|index| match named(&there, &index.name()) {
+            None => Some(Drift::Missing(index.name())),
+            Some(found) => (found != *index).then(|| Drift::Different(index.name())),
+        });
+        let extra = there.iter().map(Index::name).filter(|name| named(indexes, name).is_none()).map(Drift::Extra);
+        Ok(lacking.chain(extra).collect())
     }
 
     async fn reindex(&self, collection: &str, indexes: &[Index]) -> Result<(), StoreError> {
-        if let Some(documents) = self.lock().collections.get_mut(collection) {
-            documents.indexes = indexes.iter().map(Index::name).collect();
-        }
+        let mut inner = self.lock();
+        inner.collections.entry(collection.to_owned()).or_insert_with(Documents::new).indexes = indexes.to_vec();
         Ok(())
     }
 

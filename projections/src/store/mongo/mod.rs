@@ -225,6 +225,16 @@ impl MongoStore {
         wire::removed(&self.write(command, self.settings.collection_timeout).await?)
     }
 
+    /// A compatible server answers `ok: true`, which the driver takes for no answer at all: what counts is whether
+    /// the index is gone.
+    async fn drop_index(&self, collection: &str, name: &str) -> Result<(), StoreError> {
+        let command = rawdoc! { "dropIndexes": collection, "index": name };
+        let Err(error) = self.write(command, self.settings.collection_timeout).await else { return Ok(()) };
+        let listed = self.list(doc! { "listIndexes": collection }).await?;
+        let there = listed.iter().any(|listed| listed.get_str("name").is_ok_and(|listed| listed == name));
+        if there { Err(error) } else { Ok(()) }
+    }
+
     /// That a server took `createIndexes` does not mean that it built what was asked for.
     async fn check_indexes(&self, collection: &str, indexes: &[Index]) -> Result<(), StoreError> {
         let listed = self.list(doc! { "listIndexes": collection }).await?;
@@ -364,8 +374,7 @@ impl Store for MongoStore {
     async fn reindex(&self, collection: &str, indexes: &[Index]) -> Result<(), StoreError> {
         for drift in self.drift(collection, indexes).await? {
             if let Drift::Different(name) | Drift::Extra(name) = drift {
-                let command = rawdoc! { "dropIndexes": collection, "index": name };
-                self.write(command, self.settings.collection_timeout).await?;
+                self.drop_index(collection, &name).await?;
             }
         }
         self.create(collection, indexes).await

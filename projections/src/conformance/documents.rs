@@ -1,27 +1,12 @@
-//! What every [`Store`] has to keep, as tests: run [`all`] on an empty one.
-//!
-//! ```
-//! # async fn example() {
-//! postfold_projections::conformance::all(&postfold_projections::MemoryStore::new()).await;
-//! # }
-//! ```
-
-#![allow(clippy::expect_used, reason = "these are tests, though not only our own")]
+//! Documents: every write is guarded, one by one.
 
 use bson::rawdoc;
-use jiff::Timestamp;
 use postfold::Position;
 
-use crate::checkpoint::Checkpoint;
-use crate::projection::Index;
+use super::{everything, insert, replace, row, tombstone};
 use crate::store::{Guard, Mark, Row, Store, StoreErrorKind, Written};
 
-/// Runs every test of the suite. Each works in collections of its own.
-///
-/// # Panics
-///
-/// When the store breaks one of the rules, or does not answer.
-pub async fn all(store: &dyn Store) {
+pub(super) async fn all(store: &dyn Store) {
     documents_come_back_as_they_were(store).await;
     an_insert_leaves_what_is_there(store).await;
     a_replace_never_moves_a_document_back(store).await;
@@ -30,39 +15,9 @@ pub async fn all(store: &dyn Store) {
     documents_with_odd_names_are_replaced_beside_others(store).await;
     a_stray_of_an_earlier_generation_gives_way(store).await;
     a_scan_goes_by_key_and_meets_every_document_once(store).await;
+    a_scan_keeps_to_its_bounds(store).await;
     only_tombstones_that_are_passed_are_buried(store).await;
     a_sweep_takes_earlier_generations_and_passed_tombstones(store).await;
-    a_rename_keeps_the_uuid_and_replaces_what_was_there(store).await;
-    a_late_insert_makes_a_new_collection(store).await;
-    indexes_can_be_asked_for_twice(store).await;
-    one_of_two_swaps_of_a_checkpoint_wins(store).await;
-    a_checkpoint_comes_back_as_it_was(store).await;
-    store.ping().await.expect("the store answers a ping");
-}
-
-fn row(id: &str, generation: i64, position: i64) -> Row {
-    let state = Some(rawdoc! { "at": position, "nested": { "list": [1_i64, "x", null] } });
-    Row { id: id.to_owned(), generation, position: Position::new(position), state }
-}
-
-fn tombstone(id: &str, generation: i64, position: i64) -> Row {
-    Row { state: None, ..row(id, generation, position) }
-}
-
-async fn insert(store: &dyn Store, collection: &str, rows: &[Row]) -> Written {
-    let rows: Vec<&Row> = rows.iter().collect();
-    store.insert(collection, &rows).await.expect("insert")
-}
-
-async fn replace(store: &dyn Store, collection: &str, guard: Guard, rows: &[Row]) -> usize {
-    let rows: Vec<&Row> = rows.iter().collect();
-    let written = store.replace(collection, guard, &rows).await.expect("replace");
-    assert_eq!(written.refused, [], "nothing is wrong with these statements");
-    written.done
-}
-
-async fn everything(store: &dyn Store, collection: &str) -> Vec<Row> {
-    store.scan(collection, None, None, 1_000).await.expect("scan")
 }
 
 async fn documents_come_back_as_they_were(store: &dyn Store) {
@@ -195,6 +150,28 @@ async fn a_scan_goes_by_key_and_meets_every_document_once(store: &dyn Store) {
     assert_eq!(found, ids, "in the order of their bytes");
 }
 
+async fn a_scan_keeps_to_its_bounds(store: &dyn Store) {
+    let name = "c_bounds";
+    insert(store, name, &["a", "b", "c", "d", "e"].map(|id| row(id, 1, 1))).await;
+    for (after, through, limit, expected) in [
+        (None, None, 9, "abcde"),
+        (None, None, 2, "ab"),
+        (Some("b"), None, 9, "cde"),
+        (None, Some("b"), 9, "ab"),
+        (Some("a"), Some("d"), 9, "bcd"),
+        (Some("a"), Some("d"), 2, "bc"),
+        (Some("a"), Some("cc"), 9, "bc"),
+        (Some("c"), Some("c"), 9, ""),
+        (Some("d"), Some("b"), 9, ""),
+        (Some("e"), None, 9, ""),
+        (None, Some("A"), 9, ""),
+    ] {
+        let found = store.scan(name, after, through, limit).await.expect("scan");
+        let ids: String = found.into_iter().map(|row| row.id).collect();
+        assert_eq!(ids, expected, "after {after:?} through {through:?}, at most {limit}");
+    }
+}
+
 async fn only_tombstones_that_are_passed_are_buried(store: &dyn Store) {
     let name = "c_bury";
     insert(
@@ -233,101 +210,4 @@ async fn a_sweep_takes_earlier_generations_and_passed_tombstones(store: &dyn Sto
     let left: Vec<String> = everything(store, name).await.into_iter().map(|row| row.id).collect();
     assert_eq!(left, ["beyond", "later", "same"]);
     assert_eq!(store.sweep("c_no_such", 2, Position::new(5)).await.expect("sweep"), 0);
-}
-
-async fn uuid(store: &dyn Store, name: &str) -> Option<String> {
-    let there = store.collections().await.expect("collections");
-    there.into_iter().find(|collection| collection.name == name).map(|collection| collection.uuid)
-}
-
-async fn a_rename_keeps_the_uuid_and_replaces_what_was_there(store: &dyn Store) {
-    let (stable, side) = ("c_rename", "c_rename__g2_e1");
-    insert(store, stable, &[row("old", 1, 1)]).await;
-    insert(store, side, &[row("new", 2, 1)]).await;
-    let (before, built) = (uuid(store, stable).await, uuid(store, side).await);
-    assert!(before.is_some() && built.is_some() && before != built);
-    store.rename(side, stable).await.expect("rename");
-    assert_eq!(uuid(store, stable).await, built);
-    assert_eq!(uuid(store, side).await, None);
-    assert_eq!(everything(store, stable).await, [row("new", 2, 1)]);
-    let again = store.rename(side, stable).await.expect_err("there is nothing to rename");
-    assert_eq!(again.kind, StoreErrorKind::NotFound);
-    assert_eq!(uuid(store, stable).await, built, "a rename that fails leaves the target");
-}
-
-async fn a_late_insert_makes_a_new_collection(store: &dyn Store) {
-    let (stable, side) = ("c_ghost", "c_ghost__g2_e1");
-    insert(store, side, &[row("a", 2, 1)]).await;
-    let built = uuid(store, side).await;
-    store.rename(side, stable).await.expect("rename, with nothing in the way");
-    insert(store, side, &[row("late", 2, 1)]).await;
-    let ghost = uuid(store, side).await;
-    assert!(ghost.is_some() && ghost != built, "it can be told from the one that was renamed");
-    store.drop_collection(side).await.expect("drop");
-    store.drop_collection(side).await.expect("drop what is gone");
-    assert_eq!(uuid(store, side).await, None);
-    assert_eq!(uuid(store, stable).await, built);
-}
-
-async fn indexes_can_be_asked_for_twice(store: &dyn Store) {
-    let indexes = [
-        Index::ascending(["entity"]).then_descending("at"),
-        Index::ascending(["email"]).unique().only(bson::doc! { "email": { "$exists": true } }),
-        Index::text(["title", "body"]).then_ascending("at"),
-        Index::ascending(["parent"]).sparse(),
-        Index::expiring("expires_at"),
-    ];
-    store.create("c_indexes", &indexes).await.expect("create");
-    store.create("c_indexes", &indexes).await.expect("create again");
-    let spoken =
-        Row { state: Some(rawdoc! { "title": "words", "language": "none that a server knows" }), ..row("c", 1, 1) };
-    assert_eq!(insert(store, "c_indexes", &[row("a", 1, 1), row("b", 1, 1), spoken]).await.done, 3);
-}
-
-fn checkpoint(name: &str) -> Checkpoint {
-    let now = Timestamp::from_millisecond(1_767_225_600_123).unwrap_or_default();
-    Checkpoint::new(name, "shop", 1, 1, 2, now)
-}
-
-async fn one_of_two_swaps_of_a_checkpoint_wins(store: &dyn Store) {
-    let first = checkpoint("c_swap");
-    assert!(!store.swap_header(&first, &first.next()).await.expect("swap"), "there is none yet");
-    assert!(store.create_checkpoint(&first).await.expect("create"));
-    assert!(!store.create_checkpoint(&first).await.expect("create again"));
-    store.probe("c_swap").await.expect("a probe changes nothing that a swap looks at");
-    let second = first.next();
-    assert!(store.swap_header(&first, &second).await.expect("swap"));
-    assert!(!store.swap_header(&first, &second).await.expect("swap"), "the revision has moved on");
-    let taken = Checkpoint { epoch: 2, ..second.next() };
-    assert!(store.swap_checkpoint(&second, &taken).await.expect("swap"));
-    let stale = Checkpoint { epoch: 1, ..taken.clone() };
-    assert!(!store.swap_checkpoint(&stale, &stale.next()).await.expect("swap"), "the epoch has moved on");
-    assert_eq!(
-        store.checkpoint("c_swap").await.expect("read").map(|found| (found.epoch, found.revision)),
-        Some((2, 3))
-    );
-}
-
-async fn a_checkpoint_comes_back_as_it_was(store: &dyn Store) {
-    use crate::checkpoint::{Attempt, Halted, Owner, Paused, Switching};
-    let mut full = checkpoint("c_checkpoint");
-    let to = Attempt { generation: 7, epoch: 12 };
-    full.rebuild = Some(to.clone());
-    let hash = postfold::Hash::genesis("shop");
-    let position = Position::new(i64::MAX);
-    let carry = Some("c_checkpoint__g7_e12_carry".to_owned());
-    full.switching =
-        Some(Switching { to, uuid: "00ff".to_owned(), version: 3, buckets: 2, carry: carry.clone(), position, hash });
-    full.paused = Some(Paused { reason: "because".to_owned(), at: full.updated_at });
-    full.carry = carry;
-    if let Some(bucket) = full.buckets.last_mut() {
-        bucket.owner = Some(Owner { id: "1".to_owned(), name: "process 1".to_owned() });
-        bucket.halted = Some(Halted { reason: "because".to_owned(), at: full.updated_at });
-        (bucket.sweep_due, bucket.position) = (true, Position::new(812));
-        bucket.recorded_at = Some(full.updated_at);
-    }
-    assert_eq!(store.checkpoint("c_checkpoint").await.expect("read"), None);
-    assert!(store.create_checkpoint(&full).await.expect("create"));
-    assert_eq!(store.checkpoint("c_checkpoint").await.expect("read"), Some(full.clone()));
-    assert!(store.checkpoints().await.expect("read all").contains(&full));
 }
