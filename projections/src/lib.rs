@@ -9,6 +9,7 @@
 //! | use the models that come with the ledger | [`models`] |
 //! | write a model of your own | [`Projection`], [`testing::Scenario`] |
 //! | run, rebuild, verify, watch | [`Projector`] |
+//! | read a model, typed | [`Reader`], [`RowReader`] |
 //! | set bounds | [`Settings`], [`MongoSettings`] |
 //! | keep the models somewhere else | [`Store`], [`conformance`] |
 //! | measure | [`metrics`] |
@@ -36,6 +37,7 @@ mod patience;
 mod progress;
 mod projection;
 mod projector;
+mod read;
 mod reader;
 mod rebuild;
 mod settings;
@@ -51,6 +53,7 @@ pub use progress::{Phase, Progress};
 pub use projection::{Added, Change, FoldError, Index, Keys, OnPoison, Projection, RowProjection, row_id};
 pub use projector::parking;
 pub use projector::{AppliedError, ConfigError, Leftovers, OperateError, Projector, RunError, RunOutcome, RunReport};
+pub use read::{Found, Page, ReadError, Reader, RowReader};
 pub use rebuild::{RebuildError, RebuildReport};
 pub use settings::Settings;
 pub use status::{BucketStatus, State, Status, StatusError};

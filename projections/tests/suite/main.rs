@@ -14,6 +14,7 @@ mod models;
 mod mongodb;
 mod notes;
 mod parked;
+mod reading;
 mod rebuild;
 mod rows;
 mod take_over;
