@@ -28,6 +28,7 @@ pub mod models;
 pub mod money;
 pub mod testing;
 
+mod applied;
 mod checkpoint;
 mod event;
 mod folder;
@@ -45,6 +46,7 @@ mod status;
 mod store;
 mod verify;
 
+pub use applied::AppliedError;
 pub use checkpoint::{Attempt, Bucket, Checkpoint, Halted, Owner, Paused, Switching};
 pub use event::ReadEvent;
 pub use halt::Halt;
@@ -52,7 +54,7 @@ pub use log::{EntityChange, LogError, LogSource};
 pub use progress::{Phase, Progress};
 pub use projection::{Added, Change, FoldError, Index, Keys, OnPoison, Projection, RowProjection, row_id};
 pub use projector::parking;
-pub use projector::{AppliedError, ConfigError, Leftovers, OperateError, Projector, RunError, RunOutcome, RunReport};
+pub use projector::{ConfigError, Leftovers, OperateError, Projector, RunError, RunOutcome, RunReport};
 pub use read::{Found, Page, ReadError, Reader, RowReader};
 pub use rebuild::{RebuildError, RebuildReport};
 pub use settings::Settings;

@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::raw::RawDocumentBuf;
 use jiff::Timestamp;
 use postfold::Position;
 use serde::de::DeserializeOwned;
 
+use crate::applied::{AppliedError, applied_through};
 use crate::checkpoint::{Checkpoint, bucket_of};
 use crate::projection::{OnPoison, Projection, RowProjection};
 use crate::store::{Parked, Row, Store, StoreError};
@@ -19,6 +21,8 @@ use crate::store::{Parked, Row, Store, StoreError};
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use std::time::Duration;
+///
 /// use postfold_projections::models::Preferences;
 /// use postfold_projections::testing::EventLog;
 /// use postfold_projections::{MemoryStore, Projector, Reader};
@@ -29,6 +33,7 @@ use crate::store::{Parked, Row, Store, StoreError};
 /// Projector::new(log, store.clone()).with(Preferences).catch_up(CancellationToken::new()).await?;
 ///
 /// let preferences = Reader::<Preferences>::new(store);
+/// preferences.applied_through(written.position, Duration::from_secs(5)).await?;
 /// let found = preferences.get("user/42").await?.expect("it was just written");
 /// assert_eq!((found.position, found.as_of), (written.position, written.position));
 ///
@@ -123,6 +128,16 @@ impl<P: Projection> Reader<P> {
         self.0.get(key).await
     }
 
+    /// Returns as soon as the model has everything up to this position, or the time is up: as
+    /// [`Projector::applied_through`](crate::Projector::applied_through), which need not be in this process.
+    ///
+    /// # Errors
+    ///
+    /// [`AppliedError`].
+    pub async fn applied_through(&self, position: Position, timeout: Duration) -> Result<(), AppliedError> {
+        applied_through(&*self.0.store, self.0.name, position, timeout).await
+    }
+
     /// At most `limit` documents with keys behind `after`, by key. A limit of 0 is taken for 1.
     ///
     /// # Errors
@@ -160,6 +175,15 @@ impl<P: RowProjection> RowReader<P> {
     /// [`ReadError`].
     pub async fn get(&self, id: &str) -> Result<Option<Found<P::Row>>, ReadError> {
         self.0.get(id).await
+    }
+
+    /// As [`Reader::applied_through`].
+    ///
+    /// # Errors
+    ///
+    /// [`AppliedError`].
+    pub async fn applied_through(&self, position: Position, timeout: Duration) -> Result<(), AppliedError> {
+        applied_through(&*self.0.store, self.0.name, position, timeout).await
     }
 
     /// At most `limit` rows with ids behind `after`, in the order of the log. A limit of 0 is taken for 1.

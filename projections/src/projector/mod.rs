@@ -21,6 +21,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::applied::{AppliedError, applied_through};
 use crate::checkpoint::{Attempt, Checkpoint, Owner};
 use crate::folder::{Folder, Shape, Typed, TypedRows};
 use crate::halt::Halt;
@@ -115,34 +116,6 @@ pub enum ConfigError {
     Unknown(String),
 }
 
-/// Why [`Projector::applied_through`] did not return in time.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AppliedError {
-    /// The model is not that far yet.
-    #[error("{projection} is at {reached}, not yet at {wanted}")]
-    TimedOut {
-        /// The projection.
-        projection: String,
-        /// How far it is.
-        reached: Position,
-        /// How far it should be.
-        wanted: Position,
-    },
-    /// The projection stopped by itself before it was that far.
-    #[error("the projection stopped: {reason}")]
-    Halted {
-        /// Why.
-        reason: String,
-    },
-    /// The checkpoint could not be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// First wait before [`Projector::applied_through`] looks again; it grows to the largest.
-const APPLIED_POLL_MIN: Duration = Duration::from_millis(2);
-/// Longest wait before [`Projector::applied_through`] looks again.
-const APPLIED_POLL_MAX: Duration = Duration::from_millis(50);
 /// Longest name of a projection, so that the name of a rebuild's collection fits too.
 const NAME_BYTES_MAX: usize = 40;
 
@@ -252,24 +225,7 @@ impl Projector {
         position: Position,
         timeout: Duration,
     ) -> Result<(), AppliedError> {
-        let deadline = tokio::time::Instant::now() + timeout;
-        let mut wait = APPLIED_POLL_MIN;
-        loop {
-            let checkpoint = self.store.checkpoint(projection).await?;
-            let reached = checkpoint.as_ref().map_or(Position::START, Checkpoint::position);
-            if reached >= position {
-                return Ok(());
-            }
-            let halted = checkpoint.and_then(|found| found.buckets.into_iter().find_map(|bucket| bucket.halted));
-            if let Some(halted) = halted {
-                return Err(AppliedError::Halted { reason: halted.reason });
-            }
-            if tokio::time::Instant::now() >= deadline {
-                return Err(AppliedError::TimedOut { projection: projection.to_owned(), reached, wanted: position });
-            }
-            tokio::time::sleep_until((tokio::time::Instant::now() + wait).min(deadline)).await;
-            wait = wait.saturating_mul(2).min(APPLIED_POLL_MAX);
-        }
+        applied_through(&*self.store, projection, position, timeout).await
     }
 
     /// Folds the log anew into a generation of its own, beside the live model, and gives it the model's
