@@ -10,6 +10,7 @@ use crate::error::BenchError;
 use crate::figure::{Figure, Latencies, Measured, More};
 use crate::limit::Rows;
 use crate::load::{self, BATCH, Load};
+use crate::models::Lag;
 use crate::processes::{self, Worker};
 use crate::program::{Program, Went};
 use crate::row::{Group, Row, Work};
@@ -109,6 +110,8 @@ pub struct Bench {
     rows: Option<Rows>,
     entries: Option<Entries>,
     file: Option<NamedTempFile>,
+    /// Whether a database of read models has to be dropped at the end.
+    used_models: bool,
 }
 
 /// A log that has grown.
@@ -128,7 +131,17 @@ impl Bench {
     pub async fn claim(program: Program, schema: &str, sizes: Sizes) -> Result<Self, BenchError> {
         let scratch = Scratch::claim(&program.url, schema).await?;
         let growing = Scratch::claim(&program.url, &format!("{schema}{GROWN}")).await?;
-        Ok(Self { program, sizes, scratch, growing, grown: None, rows: None, entries: None, file: None })
+        Ok(Self {
+            program,
+            sizes,
+            scratch,
+            growing,
+            grown: None,
+            rows: None,
+            entries: None,
+            file: None,
+            used_models: false,
+        })
     }
 
     /// Runs the rows, each side by side with its limit.
@@ -139,6 +152,7 @@ impl Bench {
     ///
     /// When the role may not create a schema, and when the engine or the server fails.
     pub async fn run(&mut self, rows: &[Row], on_step: impl Fn(Step)) -> Result<Vec<Figure>, BenchError> {
+        self.used_models = rows.iter().any(|row| row.is_of_models());
         let plan = Group::ALL.map(|group| works(rows, group));
         let total = plan.iter().map(|works| works.len() * self.sizes.runs).sum::<usize>();
         let mut measured: HashMap<Work, Vec<Measured>> = HashMap::new();
@@ -162,6 +176,9 @@ impl Bench {
     ///
     /// When the server fails; then the next bench drops it.
     pub async fn end(self) -> Result<(), BenchError> {
+        if self.used_models {
+            self.program.models()?.end().await?;
+        }
         self.growing.drop().await?;
         self.scratch.drop().await
     }
@@ -180,6 +197,8 @@ impl Bench {
             Work::GrownLog => self.grown_log().await,
             Work::ReadPages => self.read_pages().await,
             Work::Verify => self.verify().await,
+            Work::Lag(rate) => self.lag(rate).await,
+            of_models => self.models(of_models).await,
         }
     }
 
@@ -282,6 +301,31 @@ impl Bench {
         let events = events(&self.grown().await?.ledger).await?;
         let went = self.program.run(&self.growing.schema, &["verify".to_owned()]).await?;
         Ok(of_process(events, &went))
+    }
+
+    /// The works on read models of the grown log.
+    async fn models(&mut self, work: Work) -> Result<Measured, BenchError> {
+        let models = self.program.models()?;
+        let log = self.grown().await?.ledger.log().clone();
+        let (program, schema) = (&self.program, self.growing.schema.as_str());
+        match work {
+            Work::RawReplaces => models.raw_replaces(&log).await,
+            Work::CatchUpBalances => models.catch_up_balances(&log).await,
+            Work::RawRows => models.raw_rows(&log).await,
+            Work::CatchUpStatements => models.catch_up_statements(&log).await,
+            Work::RebuildBalances => models.rebuild_balances(&log).await,
+            Work::RawAll => models.raw_all(program, schema, &log).await,
+            Work::RebuildAll => models.rebuild_all(program, schema, &log, false).await,
+            Work::RebuildMemory => models.rebuild_all(program, schema, &log, true).await,
+            Work::VerifyModels => models.verify(&log).await,
+            _ => models.read_log(&log).await,
+        }
+    }
+
+    async fn lag(&self, rate: u32) -> Result<Measured, BenchError> {
+        let models = self.program.models()?;
+        let ledger = self.ledger().await?;
+        Lag { rate, time: self.sizes.window, accounts: self.sizes.accounts }.measure(&models, &ledger).await
     }
 
     /// An empty ledger with its accounts.

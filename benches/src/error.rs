@@ -23,6 +23,9 @@ pub enum BenchError {
     /// A process or a file of the bench's own failed.
     #[error("{0}")]
     Process(String),
+    /// The read models, or the server that holds them, failed.
+    #[error("read models: {0}")]
+    Models(String),
     /// PostgreSQL failed a statement of the bench's own.
     #[error("PostgreSQL: {0}")]
     Database(String),

@@ -15,6 +15,7 @@
 //! | `single` | the same rows one by one, by a statement by hand |
 //! | `processes` | several processes on one ledger |
 //! | `program`, `file` | the command as a process, its memory, and what it applies |
+//! | `models` | read models kept up, rebuilt and verified, and the bare driver's share of that |
 //! | `pages` | a log read and decoded, nothing more |
 //!
 //! The pure parts have criterion benches: `cargo bench -p postfold-benches`.
@@ -25,6 +26,7 @@ mod figure;
 mod file;
 mod limit;
 mod load;
+mod models;
 mod pages;
 mod processes;
 mod program;

@@ -118,12 +118,12 @@ impl Load {
     }
 }
 
-fn wallet(number: u64) -> String {
+pub(crate) fn wallet(number: u64) -> String {
     format!("wallets:{number:06}")
 }
 
 /// Every command of the workload can be done; one that is refused is a fault.
-fn done(outcome: Outcome) -> Result<(), BenchError> {
+pub(crate) fn done(outcome: Outcome) -> Result<(), BenchError> {
     let receipt = outcome.into_result().map_err(|refusal| BenchError::Refused(refusal.to_string()))?;
     receipt.outcomes.into_iter().flatten().try_for_each(done)
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 use crate::error::BenchError;
+use crate::models::Models;
 use crate::scratch::LEDGER;
 
 /// How often the memory of a process is looked at.
@@ -19,6 +20,8 @@ pub struct Program {
     pub path: PathBuf,
     /// `postgres://user:password@host:port/database`
     pub url: String,
+    /// `mongodb://user:password@host:port`, where there is one.
+    pub mongodb_uri: Option<String>,
 }
 
 /// How a process went.
@@ -29,11 +32,22 @@ pub(crate) struct Went {
 }
 
 impl Program {
+    /// The read models of the bench's ledger.
+    pub(crate) fn models(&self) -> Result<Models, BenchError> {
+        let uri = self.mongodb_uri.as_deref().ok_or_else(|| {
+            BenchError::Models(
+                "these rows need MongoDB: set MONGODB_URI or --mongodb-uri, or name other rows with --only".to_owned(),
+            )
+        })?;
+        Ok(Models::new(uri))
+    }
+
     /// A command on the bench's ledger; it is ended when it is dropped.
     pub(crate) fn command(&self, schema: &str, arguments: &[String]) -> Command {
         let mut command = Command::new(&self.path);
         // The URL may hold a password, which does not belong among the arguments.
-        command.env("DATABASE_URL", &self.url).args(["--schema", schema, "--ledger", LEDGER]).args(arguments);
+        command.env("DATABASE_URL", &self.url).envs(self.mongodb_uri.as_ref().map(|uri| ("MONGODB_URI", uri)));
+        command.args(["--schema", schema, "--ledger", LEDGER]).args(arguments);
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
     }

@@ -33,6 +33,23 @@ pub enum Row {
     Growth,
     /// `postfold verify`; compared with reading the same rows, events and postings, page by page.
     Verify,
+    /// Balances kept up with a log from nothing, in events; compared with as many guarded replaces of the documents
+    /// touched, sent by the bare driver.
+    CatchUpBalances,
+    /// Statements kept up with a log from nothing, in events; compared with the same rows inserted into the same
+    /// indexes by the bare driver.
+    CatchUpStatements,
+    /// Balances rebuilt; compared with reading and decoding the log alone.
+    RebuildBalances,
+    /// `postfold project rebuild --all`; compared with the final documents inserted by the bare driver, and their
+    /// indexes built.
+    RebuildAll,
+    /// The same under a ceiling of 256 MiB; compared with it without.
+    RebuildMemory,
+    /// Balances and statements folded anew and compared; compared with reading the log alone, as often.
+    VerifyModels,
+    /// From commit to visible at 1,000 entries a second: the latencies count.
+    Lag1000,
 }
 
 /// What is run for a row: its work, or the work it is compared with.
@@ -50,6 +67,17 @@ pub(crate) enum Work {
     GrownLog,
     ReadPages,
     Verify,
+    RawReplaces,
+    CatchUpBalances,
+    RawRows,
+    CatchUpStatements,
+    ReadLog,
+    RebuildBalances,
+    RawAll,
+    RebuildAll,
+    RebuildMemory,
+    VerifyModels,
+    Lag(u32),
 }
 
 /// One line of the table of rows.
@@ -62,7 +90,7 @@ struct Facts {
 
 impl Row {
     /// Every row, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 18] = [
         Self::Limit,
         Self::BatchUniform,
         Self::BatchHot,
@@ -74,6 +102,13 @@ impl Row {
         Self::Processes8,
         Self::Growth,
         Self::Verify,
+        Self::CatchUpBalances,
+        Self::CatchUpStatements,
+        Self::RebuildBalances,
+        Self::RebuildAll,
+        Self::RebuildMemory,
+        Self::VerifyModels,
+        Self::Lag1000,
     ];
 
     fn facts(self) -> Facts {
@@ -92,6 +127,15 @@ impl Row {
             // At most 1.3 times as long.
             Self::Growth => compared("growth", Work::GrownLog, Work::SmallLog, 0.769),
             Self::Verify => compared("verify", Work::Verify, Work::ReadPages, 0.3),
+            Self::CatchUpBalances => compared("catch_up_balances", Work::CatchUpBalances, Work::RawReplaces, 0.9),
+            Self::CatchUpStatements => compared("catch_up_statements", Work::CatchUpStatements, Work::RawRows, 0.7),
+            Self::RebuildBalances => compared("rebuild_balances", Work::RebuildBalances, Work::ReadLog, 0.8),
+            Self::RebuildAll => compared("rebuild_all", Work::RebuildAll, Work::RawAll, 0.7),
+            Self::RebuildMemory => {
+                Facts { name: "rebuild_memory", work: Work::RebuildMemory, limit: Some(Work::RebuildAll), goal: None }
+            }
+            Self::VerifyModels => compared("verify_models", Work::VerifyModels, Work::ReadLog, 0.6),
+            Self::Lag1000 => Facts { name: "lag_1000", work: Work::Lag(1_000), limit: None, goal: None },
         }
     }
 
@@ -132,7 +176,13 @@ impl Row {
             Self::Processes4 | Self::Processes8 => Group::Processes,
             Self::Growth => Group::Growth,
             Self::Verify => Group::Verify,
+            _ => Group::Models,
         }
+    }
+
+    /// Whether it needs MongoDB.
+    pub fn is_of_models(self) -> bool {
+        self.group() == Group::Models
     }
 }
 
@@ -144,10 +194,12 @@ pub(crate) enum Group {
     Processes,
     Growth,
     Verify,
+    Models,
 }
 
 impl Group {
-    pub(crate) const ALL: [Self; 5] = [Self::Posting, Self::Single, Self::Processes, Self::Growth, Self::Verify];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Posting, Self::Single, Self::Processes, Self::Growth, Self::Verify, Self::Models];
 }
 
 impl fmt::Display for Row {

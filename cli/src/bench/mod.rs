@@ -17,13 +17,14 @@ const SUFFIX: &str = "_bench";
 /// Runs the workload and prints its figures.
 pub(crate) async fn bench(global: &Global, options: &args::Bench, shutdown: &Shutdown) -> Result<Exit, Failure> {
     let rows: Vec<Row> = match options.only.as_slice() {
-        [] => Row::ALL.to_vec(),
+        // Without MongoDB, what needs none.
+        [] => Row::ALL.into_iter().filter(|row| global.mongodb_uri.is_some() || !row.is_of_models()).collect(),
         names => names.iter().filter_map(|name| Row::named(name)).collect(),
     };
     let schema = format!("{}{SUFFIX}", global.schema);
     let path = std::env::current_exe()
         .map_err(|error| Failure::infrastructure(format!("bench cannot find its own binary: {error}")))?;
-    let program = Program { path, url: global.database_url()?.to_owned() };
+    let program = Program { path, url: global.database_url()?.to_owned(), mongodb_uri: global.mongodb_uri.clone() };
     let mut bench = Bench::claim(program, &schema, sizes(options)).await?;
     let progress = Progress::new("bench", "run");
     let on_step = |step: postfold_benches::Step| {
@@ -121,7 +122,9 @@ impl From<BenchError> for Failure {
             BenchError::Ledger(error) => error.into(),
             BenchError::Url(_) | BenchError::Schema(_) => Self::usage(error.to_string()),
             BenchError::Refused(_) => Self::problem(error.to_string()),
-            BenchError::Process(_) | BenchError::Database(_) => Self::infrastructure(error.to_string()),
+            BenchError::Process(_) | BenchError::Database(_) | BenchError::Models(_) => {
+                Self::infrastructure(error.to_string())
+            }
         }
     }
 }
