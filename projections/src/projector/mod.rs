@@ -234,6 +234,7 @@ impl Projector {
     ///
     /// A cursor does not outlive the switch: a reader of many documents pages by key. On DocumentDB a
     /// query that meets the switch itself may, rarely, find nothing; sent again it finds everything.
+    /// [`Reader`](crate::Reader) sees to both.
     ///
     /// # Errors
     ///

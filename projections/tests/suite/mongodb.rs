@@ -17,9 +17,14 @@ use crate::database::Database;
 use crate::faults::{Fault, Faulty};
 use crate::notes::{Notes, assert_whole, fold_of, log_of_notes, small_steps, stored, write_note};
 
-/// Small steps, and a quick second try.
+/// Small steps, a quick second try, and processes that are soon taken for dead.
 fn settings() -> Settings {
-    Settings { retry_delay_min: Duration::from_millis(1), switch_grace: Duration::from_millis(10), ..small_steps() }
+    Settings {
+        retry_delay_min: Duration::from_millis(1),
+        switch_grace: Duration::from_millis(10),
+        lease: Duration::from_millis(300),
+        ..small_steps()
+    }
 }
 
 fn projector(log: &EventLog, store: impl Store) -> Projector {
@@ -54,7 +59,7 @@ async fn a_model_is_whole_after_crashes_at_many_writes() {
 }
 
 #[tokio::test]
-async fn a_projector_that_was_suspended_changes_nothing_and_stops() {
+async fn a_projector_that_was_suspended_takes_nothing_back() {
     for write in [4, 9, 16] {
         let database = Database::create().await;
         let log = log_of_notes(30);
@@ -124,38 +129,6 @@ async fn a_rebuild_that_dies_around_the_switch_is_ended_by_the_next_start() {
             database.drop().await;
         }
     }
-}
-
-#[tokio::test]
-async fn readers_meet_a_whole_model_at_every_moment_of_a_rebuild() {
-    let database = Database::create().await;
-    let log = log_of_notes(500);
-    catch_up(&log, &database.store).await;
-    let expected = fold_of::<Notes>(&log, Position::new(500)).await;
-    let rebuilt = CancellationToken::new();
-    let reading = async {
-        let mut looks = 0;
-        while !rebuilt.is_cancelled() {
-            let mut found = stored(&database.store, "notes").await;
-            if found.is_empty() {
-                // A compatible server may answer nothing to a query that meets the rename itself; never less
-                // than everything, and never nothing twice.
-                found = stored(&database.store, "notes").await;
-            }
-            assert_eq!(found, expected);
-            looks += 1;
-        }
-        looks
-    };
-    let rebuilding = async {
-        for _ in 0..3 {
-            projector(&log, database.store.clone()).rebuild("notes", CancellationToken::new()).await.unwrap();
-        }
-        rebuilt.cancel();
-    };
-    let (looks, ()) = tokio::join!(reading, rebuilding);
-    assert!(looks > 0);
-    database.drop().await;
 }
 
 #[tokio::test]
