@@ -27,8 +27,8 @@ pub struct Status {
     pub head: Position,
     /// Events between the two.
     pub lag: u64,
-    /// Seconds between the recorded times of the two; absent where nothing was folded yet.
-    pub lag_seconds: Option<f64>,
+    /// Seconds that the oldest event which is not in the model yet has waited, by this process's clock.
+    pub lag_seconds: f64,
     /// What it is doing, as far as its checkpoint tells.
     pub state: State,
     /// Why it stopped by itself.
@@ -95,7 +95,6 @@ impl Status {
         let position = checkpoint.as_ref().map_or(Position::START, Checkpoint::position);
         let lag = count(head.position).saturating_sub(count(position));
         let generation = checkpoint.as_ref().map(|checkpoint| checkpoint.generation);
-        let newest = checkpoint.as_ref().and_then(Checkpoint::slowest).and_then(|bucket| bucket.recorded_at);
         let mut status = Self {
             name,
             version,
@@ -104,9 +103,7 @@ impl Status {
             position,
             head: head.position,
             lag,
-            lag_seconds: newest
-                .zip(head.recorded_at)
-                .map(|(newest, head)| head.duration_since(newest).as_secs_f64().max(0.0)),
+            lag_seconds: 0.0,
             state,
             halted: None,
             paused: None,

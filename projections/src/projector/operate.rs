@@ -1,5 +1,6 @@
 //! What an operator asks and does: status, pause and resume, parked keys, leftovers.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{ConfigError, Projector};
@@ -52,7 +53,13 @@ impl Projector {
                 Some(_) => self.store.drift(folder.name(), &folder.indexes()).await?,
                 None => Vec::new(),
             };
-            all.push(Status::of(&**folder, checkpoint, &head, &parked, drift));
+            let mut status = Status::of(&**folder, checkpoint, &head, &parked, drift);
+            if status.lag > 0
+                && let Some(waiting) = self.log.page(status.position, 1).await?.pop()
+            {
+                status.lag_seconds = Timestamp::now().duration_since(waiting.recorded_at).as_secs_f64().max(0.0);
+            }
+            all.push(status);
         }
         Ok(all)
     }
@@ -64,7 +71,7 @@ impl Projector {
     ///
     /// [`OperateError`]; nothing has changed then.
     pub async fn pause(&self, projection: &str, reason: &str) -> Result<(), OperateError> {
-        let paused = Paused { reason: reason.to_owned(), at: jiff::Timestamp::now() };
+        let paused = Paused { reason: reason.to_owned(), at: Timestamp::now() };
         self.change(projection, |checkpoint| checkpoint.paused = Some(paused.clone())).await
     }
 

@@ -74,14 +74,15 @@ fn decided(projection: &str, kind: &str, decision: &Decision) -> Result<Change, 
 pub(crate) struct Parking {
     parked: HashMap<String, Parked>,
     skipped: HashSet<(Position, Option<String>)>,
+    /// The key that was let go last: parked again, its tries are counted on.
+    last: Option<Parked>,
 }
 
 impl Parking {
     /// What is parked in this generation, and what was decided so far.
     pub(crate) fn new(parked: Vec<Parked>, generation: i64, decided: &[EntityChange]) -> Result<Self, FoldError> {
         let ours = parked.into_iter().filter(|parked| parked.generation == generation);
-        let mut parking =
-            Self { parked: ours.map(|parked| (parked.key.clone(), parked)).collect(), skipped: HashSet::new() };
+        let mut parking = Self { parked: ours.map(|parked| (parked.key.clone(), parked)).collect(), ..Self::default() };
         for change in decided.iter().filter(|change| change.kind == SKIPPED) {
             parking.skip(&read(&change.data)?);
         }
@@ -94,7 +95,8 @@ impl Parking {
         if event.kind == SKIPPED {
             self.skip(&decision);
         }
-        Ok(decision.key.and_then(|key| self.parked.remove(&key)))
+        self.last = decision.key.and_then(|key| self.parked.remove(&key));
+        Ok(self.last.clone())
     }
 
     /// Whether the key takes the event at this position.
@@ -125,7 +127,8 @@ impl Parking {
         if self.parked.len() >= most {
             return Err(Halt::TooManyParked { projection, parked: most, position, message: reason });
         }
-        let attempts = self.parked.get(key).map_or(0, |parked| parked.attempts).saturating_add(1);
+        let before = self.parked.get(key).or(self.last.as_ref().filter(|last| last.key == key));
+        let attempts = before.map_or(0, |parked| parked.attempts).saturating_add(1);
         let parked = Parked {
             projection: projection.to_owned(),
             generation,

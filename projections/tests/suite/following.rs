@@ -69,6 +69,7 @@ async fn what_is_written_while_following_can_be_waited_for() {
     assert!(matches!(early, AppliedError::TimedOut { reached, .. } if reached == Position::new(50)));
     let status = live.status().await.unwrap().remove(0);
     assert_eq!((status.state, status.lag, status.position), (State::CaughtUp, 0, Position::new(50)));
+    assert!(status.lag_seconds.abs() < f64::EPSILON, "nothing waits");
     shutdown.cancel();
     let report = running.await.unwrap().unwrap();
     assert_eq!(report.projections[0].position, Position::new(50));

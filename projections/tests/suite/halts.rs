@@ -50,6 +50,7 @@ async fn an_event_that_cannot_be_folded_stops_its_projection_right_before_it() {
         assert!(matches!(wait, Err(AppliedError::Halted { .. })), "nobody waits for what will not come");
         let status = projector.status().await.unwrap().remove(0);
         assert_eq!((status.state, status.lag), (State::Halted, 2));
+        assert!(status.lag_seconds > 0.0, "the event at 11 waits");
         assert!(status.halted.unwrap().contains("the event at 11"));
     }
 }

@@ -128,7 +128,7 @@ async fn a_retry_of_what_cannot_be_folded_yet_parks_the_key_again() {
     decide(&log, parking::retry("notes", "n1", "hope"));
     catch_up(strict(&log, store.clone())).await;
     let parked = strict(&log, store.clone()).parked("notes").await.unwrap();
-    assert_eq!((parked[0].key.as_str(), parked[0].position.get()), ("n1", 21));
+    assert_eq!((parked[0].key.as_str(), parked[0].position.get(), parked[0].attempts), ("n1", 21, 2));
 }
 
 #[tokio::test(start_paused = true)]
