@@ -10,7 +10,8 @@ use postfold::{Hash, Position};
 use postfold_benches::Row;
 
 use crate::exit::Exit;
-use crate::{program, query, secret, terminal};
+use crate::project::args::MODEL;
+use crate::{program, project, query, secret, terminal};
 
 /// Shown under the help of the whole program.
 const EXIT_CODES: &str = "\
@@ -33,9 +34,6 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// What stands for the name of a read model, by which [`command`] finds the arguments that take one.
-const MODEL: &str = "MODEL";
-
 /// Reads the command line of this process.
 pub(crate) fn parse(models: &[&'static str]) -> Result<Arguments, clap::Error> {
     let mut command = command(models);
@@ -45,12 +43,17 @@ pub(crate) fn parse(models: &[&'static str]) -> Result<Arguments, clap::Error> {
 
 /// All that can be said, under the name of this program, about these read models.
 pub(crate) fn command(models: &[&'static str]) -> clap::Command {
+    let command = Arguments::command().name(program::name()).bin_name(program::name());
+    command.mut_subcommand("project", |project| knowing(project, models))
+}
+
+/// The command, with these as the possible values of every argument that names a read model.
+fn knowing(command: clap::Command, models: &[&'static str]) -> clap::Command {
     let named = |arg: Arg| {
         let takes_model = arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == MODEL));
         if takes_model { arg.value_parser(PossibleValuesParser::new(models)) } else { arg }
     };
-    let command = Arguments::command().name(program::name()).bin_name(program::name());
-    command.mut_subcommand("project", |project| project.mut_subcommands(|command| command.mut_args(named)))
+    command.mut_args(named).mut_subcommands(|command| knowing(command, models))
 }
 
 const STYLES: Styles = Styles::styled()
@@ -120,7 +123,7 @@ pub(crate) enum Command {
     Doctor,
     /// Fold the log into read models, and look after them
     #[command(subcommand)]
-    Project(Project),
+    Project(project::args::Project),
     /// Measure the canonical workload beside what the server could do at most
     ///
     /// Works in a schema of its own (the name of --schema with `_bench` behind it), which is dropped at the
@@ -214,51 +217,6 @@ fn noted_head(text: &str) -> Result<NotedHead, String> {
         return Err(shape.to_owned());
     }
     Ok(NotedHead { position: Position::new(position), hash })
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Project {
-    /// Fold the log into the read models and follow it until Ctrl-C
-    Run(ProjectRun),
-    /// Show how far each read model is
-    Status,
-    /// Build read models anew beside the live ones, then switch
-    Rebuild(ProjectRebuild),
-    /// Compare every document with the fold of the log
-    Verify(ProjectVerify),
-}
-
-#[derive(Args)]
-pub(crate) struct ProjectRun {
-    /// End when everything is in the models that is in the log now
-    #[arg(long)]
-    pub(crate) until_caught_up: bool,
-    #[command(flatten)]
-    pub(crate) only: Only,
-}
-
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct ProjectRebuild {
-    /// Every read model
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Only these read models
-    #[arg(long, value_name = MODEL, num_args = 1..)]
-    pub(crate) only: Vec<String>,
-}
-
-#[derive(Args)]
-pub(crate) struct ProjectVerify {
-    #[command(flatten)]
-    pub(crate) only: Only,
-}
-
-#[derive(Args)]
-pub(crate) struct Only {
-    /// Only these read models
-    #[arg(long, value_name = MODEL, num_args = 1..)]
-    pub(crate) only: Vec<String>,
 }
 
 #[derive(Args)]

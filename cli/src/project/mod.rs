@@ -1,5 +1,11 @@
 //! `project`: read models, folded from the log into MongoDB.
 
+pub(crate) mod args;
+mod health;
+mod listen;
+mod parked;
+mod pause;
+mod prune;
 mod rebuild;
 mod run;
 mod status;
@@ -8,13 +14,17 @@ mod watch;
 
 use std::sync::Arc;
 
-use postfold_projections::{MongoSettings, MongoStore, Projector, StoreError, StoreErrorKind, database_name};
+use postfold::Log;
+use postfold_projections::{
+    MongoSettings, MongoStore, OperateError, Projector, Settings, Status, StatusError, StoreErrorKind, database_name,
+};
 
-use crate::args::{Global, Project};
+use crate::args::Global;
 use crate::connect::CONNECT_TIMEOUT;
 use crate::exit::{Exit, Failure};
 use crate::models::Models;
 use crate::shutdown::Shutdown;
+use args::Project;
 use watch::Watch;
 
 /// Runs one of the commands.
@@ -24,31 +34,31 @@ pub(crate) async fn project(
     models: Models,
     shutdown: &Shutdown,
 ) -> Result<Exit, Failure> {
-    let only: &[String] = match &command {
-        Project::Run(options) => &options.only.only,
-        Project::Rebuild(options) => &options.only,
-        Project::Verify(options) => &options.only.only,
-        Project::Status => &[],
-    };
     let desk = tokio::select! {
-        desk = Desk::open(global, models, only) => desk?,
+        desk = Desk::open(global, models, &command) => desk?,
         () = shutdown.requested() => {
             return Err(Failure { exit: shutdown.exit(), message: Some("interrupted before it began".to_owned()) });
         }
     };
     let done = match &command {
-        Project::Run(options) => run::run(&desk, options.until_caught_up, shutdown).await,
+        Project::Run(options) => run::run(&desk, options, shutdown).await,
         Project::Status => shutdown.or(status::status(&desk)).await,
-        Project::Rebuild(_) => rebuild::rebuild(&desk, shutdown).await,
+        Project::Rebuild(options) => rebuild::rebuild(&desk, options, shutdown).await,
         Project::Verify(_) => verify::verify(&desk, shutdown).await,
+        Project::Pause(options) => shutdown.or(pause::pause(&desk, &options.reason)).await,
+        Project::Resume(_) => shutdown.or(pause::resume(&desk)).await,
+        Project::Parked(command) => shutdown.or(parked::parked(global, &desk, command)).await,
+        Project::Prune(options) => shutdown.or(prune::prune(&desk, options.dry_run)).await,
     };
     desk.close().await;
     done
 }
 
-/// What the commands work with: the projections, and whom to tell.
+/// What the commands work with: the projections that were asked for, and whom to tell.
 struct Desk {
     projector: Projector,
+    settings: Settings,
+    log: Log,
     store: MongoStore,
     watch: Arc<Watch>,
     json: bool,
@@ -56,15 +66,23 @@ struct Desk {
 
 impl Desk {
     /// Connects to both servers.
-    async fn open(global: &Global, models: Models, only: &[String]) -> Result<Self, Failure> {
+    async fn open(global: &Global, models: Models, command: &Project) -> Result<Self, Failure> {
         let uri = global.mongodb_uri()?;
         let log = global.open_log().await?;
         let store = connect(uri, &database_name(global.ledger()?)).await?;
         let watch = Arc::new(Watch::default());
         let told = Arc::clone(&watch);
-        let projector = Projector::new(log, store.clone()).on_progress(move |progress| told.tell(progress));
-        let projector = models.give(projector, only);
-        Ok(Self { projector, store, watch, json: global.json })
+        let settings = command.settings();
+        let projector = Projector::new(log.clone(), store.clone()).settings(settings.clone());
+        let projector = models.give(projector.on_progress(move |progress| told.tell(progress)), command.only());
+        Ok(Self { projector, settings, log, store, watch, json: global.json })
+    }
+
+    async fn status(&self) -> Result<Vec<Status>, Failure> {
+        self.projector.status().await.map_err(|error| match error {
+            StatusError::Store(error) => unavailable(error),
+            StatusError::Log(error) => Failure::infrastructure(error.to_string()),
+        })
     }
 
     async fn close(self) {
@@ -87,6 +105,17 @@ pub(crate) async fn connect(uri: &str, database: &str) -> Result<MongoStore, Fai
 }
 
 /// The store does not do its part.
-fn unavailable(error: &StoreError) -> Failure {
+fn unavailable(error: impl std::fmt::Display) -> Failure {
     Failure::infrastructure(format!("the read models are not available: {error}"))
+}
+
+impl From<OperateError> for Failure {
+    fn from(error: OperateError) -> Self {
+        match error {
+            OperateError::Config(error) => Self::usage(error.to_string()),
+            OperateError::NoModel(_) => Self::problem(format!("{error}; `postfold project run` creates it")),
+            OperateError::Log(error) => Self::infrastructure(error.to_string()),
+            OperateError::Store(error) => unavailable(error),
+        }
+    }
 }

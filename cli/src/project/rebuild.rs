@@ -1,8 +1,9 @@
 //! `project rebuild`: new generations beside the live ones, one read model after the other.
 
-use postfold_projections::{RebuildError, RebuildReport};
+use postfold_projections::{RebuildError, RebuildReport, Settings, Status};
 
 use super::Desk;
+use super::args::Rebuild;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, counted};
 use crate::progress::seconds;
@@ -10,10 +11,12 @@ use crate::shutdown::Shutdown;
 use crate::terminal;
 
 /// Rebuilds every read model that was asked for. One that fails does not hold up the others.
-pub(super) async fn rebuild(desk: &Desk, shutdown: &Shutdown) -> Result<Exit, Failure> {
+pub(super) async fn rebuild(desk: &Desk, options: &Rebuild, shutdown: &Shutdown) -> Result<Exit, Failure> {
     let (mut reports, mut exit) = (Vec::new(), Exit::Done);
-    for name in desk.projector.names() {
-        match desk.projector.rebuild(name, shutdown.token()).await {
+    for Status { name, buckets, .. } in desk.status().await? {
+        let buckets = options.buckets.unwrap_or(buckets.len()).max(1);
+        let projector = desk.projector.clone().settings(Settings { buckets, ..desk.settings.clone() });
+        match projector.rebuild(name, shutdown.token()).await {
             Ok(report) => reports.push(report),
             Err(RebuildError::Cancelled) if shutdown.is_requested() => {
                 terminal::say(format_args!(

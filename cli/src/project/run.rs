@@ -2,15 +2,19 @@
 
 use postfold_projections::{RunError, RunReport};
 
-use super::Desk;
+use super::args::Run;
+use super::{Desk, listen};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shutdown::Shutdown;
 use crate::terminal;
 
 /// Until Ctrl-C, or until everything is folded that is there now.
-pub(super) async fn run(desk: &Desk, until_caught_up: bool, shutdown: &Shutdown) -> Result<Exit, Failure> {
-    let projector = &desk.projector;
+pub(super) async fn run(desk: &Desk, options: &Run, shutdown: &Shutdown) -> Result<Exit, Failure> {
+    let (projector, until_caught_up) = (&desk.projector, options.until_caught_up);
+    if let Some(address) = options.listen {
+        listen::listen(address, projector.clone(), options.max_lag_seconds).await?;
+    }
     let ended = if until_caught_up {
         projector.catch_up(shutdown.token()).await
     } else {

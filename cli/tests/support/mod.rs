@@ -4,10 +4,11 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use postfold_projections::{MongoStore, database_name};
 use serde_json::{Value, json};
 
 /// The server that tests run on.
@@ -39,6 +40,7 @@ pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: Option<BufReader<ChildStdout>>,
+    stderr: BufReader<ChildStderr>,
 }
 
 /// The binary, with nothing of this test's environment but the servers.
@@ -60,7 +62,8 @@ pub fn start(command: &mut Command) -> Running {
     let mut child = command.spawn().expect("the binary starts");
     let stdin = child.stdin.take();
     let stdout = child.stdout.take().map(BufReader::new);
-    Running { child, stdin, stdout }
+    let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+    Running { child, stdin, stdout, stderr }
 }
 
 impl Postfold {
@@ -123,6 +126,42 @@ impl Postfold {
     }
 }
 
+/// A ledger with three events, whose read models go with it.
+pub struct Models(pub Postfold);
+
+impl Models {
+    pub fn new() -> Self {
+        let postfold = Postfold::with_accounts();
+        let done = postfold.apply(&transfer("t-1", "1.00").to_string(), &[]);
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        Self(postfold)
+    }
+
+    /// Of every model: the field of its status.
+    pub fn status(&self, field: &str) -> Vec<Value> {
+        let status = self.0.query(["project", "status"]);
+        status.as_array().expect("an array").iter().map(|model| model[field].clone()).collect()
+    }
+
+    /// Does something in the database of the read models.
+    pub fn in_store<T>(&self, work: impl AsyncFnOnce(&MongoStore) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let store = MongoStore::connect(&server("MONGODB_URI"), &database_name(&self.0.ledger)).await;
+            let store = store.expect("MongoDB");
+            let done = work(&store).await;
+            store.shutdown().await;
+            done
+        })
+    }
+}
+
+impl Drop for Models {
+    fn drop(&mut self) {
+        self.in_store(async |store| store.drop_database().await.expect("dropped"));
+    }
+}
+
 impl From<Output> for Done {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -157,6 +196,13 @@ impl Running {
         (read > 0 && line.ends_with('\n')).then(|| serde_json::from_str(&line).expect("JSON"))
     }
 
+    /// Waits for the next line on stderr.
+    pub fn next_said(&mut self) -> String {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).expect("UTF-8");
+        line
+    }
+
     pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).expect("a process id");
         kill(Pid::from_raw(id), signal).expect("it is there");
@@ -179,8 +225,7 @@ impl Running {
         if let Some(pipe) = &mut self.stdout {
             pipe.read_to_end(&mut stdout).expect("a pipe");
         }
-        let pipe = self.child.stderr.as_mut().expect("a pipe");
-        pipe.read_to_string(&mut stderr).expect("UTF-8");
+        self.stderr.read_to_string(&mut stderr).expect("UTF-8");
         (self.child.wait().expect("it ends"), stderr)
     }
 }

@@ -4,7 +4,7 @@
 //! reversal takes them back. A change `points.granted` of the entity `customer/<name>` gives some for nothing.
 
 use postfold::event::SideAmount;
-use postfold_projections::{Change, FoldError, Index, Keys, Projection, ReadEvent, money};
+use postfold_projections::{Change, FoldError, Index, Keys, OnPoison, Projection, ReadEvent, money};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,8 @@ impl Projection for Loyalty {
     type Document = Customer;
     const NAME: &'static str = "loyalty";
     const VERSION: u32 = 1;
+    // One customer's trouble is no reason to keep the others waiting.
+    const ON_POISON: OnPoison = OnPoison::Park;
 
     fn indexes() -> Vec<Index> {
         vec![Index::descending(["points"])]
