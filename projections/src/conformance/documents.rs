@@ -146,6 +146,7 @@ async fn a_scan_goes_by_key_and_meets_every_document_once(store: &dyn Store) {
         let Some(last) = page.last() else { break };
         after = Some(last.id.clone());
         found.extend(page.into_iter().map(|row| row.id));
+        assert!(found.len() <= ids.len(), "a page begins behind the last one");
     }
     assert_eq!(found, ids, "in the order of their bytes");
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should say so and fail")]
 
+mod broken;
 mod conformance;
 mod crash;
 mod database;
