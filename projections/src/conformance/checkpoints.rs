@@ -103,7 +103,11 @@ async fn a_header_leaves_the_buckets_alone(store: &dyn Store) {
     let paused = Some(Paused { reason: "because".to_owned(), at: first.updated_at });
     let header = Checkpoint { paused, epoch: 7, version: 3, buckets: Vec::new(), ..next(&first) };
     assert!(store.swap_header(&first, &header).await.expect("a bucket that moves does not hold up the header"));
-    assert_eq!(read(store, "c_header").await, Checkpoint { buckets: vec![first.buckets[0].clone(), moved], ..header });
+    let written = Checkpoint { buckets: vec![first.buckets[0].clone(), moved], ..header };
+    assert_eq!(read(store, "c_header").await, written);
+    let resumed = Checkpoint { paused: None, ..next(&written) };
+    assert!(store.swap_header(&written, &resumed).await.expect("swap"));
+    assert_eq!(read(store, "c_header").await, resumed, "what is absent is taken away");
 }
 
 async fn a_bucket_leaves_everything_else_alone(store: &dyn Store) {

@@ -32,6 +32,7 @@ enum Broken {
     ReindexDropsNothing,
     HeaderTakesBucketsAlong,
     HeaderIgnoresTheRevision,
+    HeaderTakesNothingAway,
     CheckpointIgnoresTheEpoch,
     CheckpointLeavesTheBuckets,
     BucketMovesDuringASwitch,
@@ -46,7 +47,7 @@ enum Broken {
     UnparkTakesEveryGeneration,
 }
 
-const ALL: [Broken; 31] = [
+const ALL: [Broken; 32] = [
     Broken::ReplaceTakesBack,
     Broken::ReplaceCrossesGenerations,
     Broken::ReplaceCountsWhatItDidNot,
@@ -66,6 +67,7 @@ const ALL: [Broken; 31] = [
     Broken::ReindexDropsNothing,
     Broken::HeaderTakesBucketsAlong,
     Broken::HeaderIgnoresTheRevision,
+    Broken::HeaderTakesNothingAway,
     Broken::CheckpointIgnoresTheEpoch,
     Broken::CheckpointLeavesTheBuckets,
     Broken::BucketMovesDuringASwitch,
@@ -294,6 +296,10 @@ impl Store for BrokenStore {
             (Some(Broken::HeaderIgnoresTheRevision), Some(found)) => {
                 let old = Checkpoint { revision: found.revision, ..old.clone() };
                 self.inner.swap_header(&old, new).await
+            }
+            (Some(Broken::HeaderTakesNothingAway), Some(found)) => {
+                let new = Checkpoint { paused: new.paused.clone().or(found.paused), ..new.clone() };
+                self.inner.swap_header(old, &new).await
             }
             _ => self.inner.swap_header(old, new).await,
         }

@@ -107,9 +107,8 @@ async fn several_processes_share_the_buckets_of_a_model_and_the_last_one_has_the
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             };
-            if tokio::time::timeout(Duration::from_mins(2), settled).await.is_err() {
-                panic!("the buckets are shared as {:?}, not as {expected}", owners(store).await);
-            }
+            let settled = tokio::time::timeout(Duration::from_mins(2), settled).await.is_ok();
+            assert!(settled, "the buckets are shared as {:?}, not as {expected}", owners(store).await);
         }
     };
     let (stop_a, a) = start("a");
