@@ -275,3 +275,25 @@ pub(crate) fn tell(error: &clap::Error) -> Exit {
     let _ = crate::output::print(&show(std::io::stdout().is_terminal()));
     Exit::Done
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_said_is_consistent_and_every_argument_for_a_model_knows_the_models() {
+        let mut command = command(&["balances", "loyalty"]);
+        command.build();
+        command.clone().debug_assert();
+        let project = command.find_subcommand("project").unwrap();
+        let parked = project.find_subcommand("parked").unwrap();
+        let leaves = project.get_subcommands().chain(parked.get_subcommands());
+        let takes = |command: &clap::Command| {
+            let values = command.get_arguments().flat_map(Arg::get_possible_values);
+            values.filter(|value| value.get_name() == "loyalty").count() == 1
+        };
+        let taking: Vec<&str> = leaves.filter(|command| takes(command)).map(clap::Command::get_name).collect();
+        let expected = ["run", "rebuild", "verify", "pause", "resume", "reindex", "list", "show", "retry", "skip"];
+        assert_eq!(taking, expected);
+    }
+}

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use postfold_projections::Store;
+use postfold_projections::{Index, Store};
 use serde_json::{Value, json};
 use support::{Models, run, transfer};
 
@@ -58,9 +58,39 @@ fn what_a_killed_rebuild_left_is_pruned_and_nothing_else() {
 }
 
 #[test]
+fn indexes_that_differ_are_shown_and_brought_in_step() {
+    let models = Models::new();
+    assert_eq!(models.0.run(CATCH_UP).code, Some(0));
+    let in_step = "statements: all indexes are as declared\n";
+    assert_eq!(models.0.run(["project", "reindex", "statements"]).stdout, in_step);
+    models.in_store(async |store| store.reindex("statements", &[Index::ascending(["side"])]).await.expect("reindexed"));
+    let table = models.0.run(["project", "status"]).stdout;
+    assert!(table.contains("statements has the index side_1, which is not declared"), "{table}");
+    let dry = models.0.run(["project", "reindex", "statements", "--dry-run"]).stdout;
+    assert!(dry.contains("would drop side_1") && dry.contains("would build "), "{dry}");
+    let done = models.0.run(["project", "reindex", "--all"]).stdout;
+    assert!(done.contains("dropped side_1") && done.contains("balances: all indexes are as declared"), "{done}");
+    assert_eq!(models.0.run(["project", "reindex", "statements"]).stdout, in_step);
+}
+
+#[test]
+fn a_rebuild_keeps_the_number_of_buckets_unless_another_is_asked_for() {
+    let models = Models::new();
+    let named = ["--until-caught-up", "--only", "balances", "--buckets", "3"];
+    assert_eq!(models.0.run([&["project", "run"], &named[..]].concat()).code, Some(0));
+    let buckets = || models.status("buckets")[0].as_array().map(Vec::len);
+    assert_eq!(buckets(), Some(3));
+    assert_eq!(models.0.run(["project", "rebuild", "--only", "balances"]).code, Some(0));
+    assert_eq!(buckets(), Some(3));
+    let done = models.0.run(["project", "rebuild", "--only", "balances", "--buckets", "2", "--memory", "64"]);
+    assert_eq!((done.code, buckets()), (Some(0), Some(2)), "{}", done.stderr);
+    assert_eq!(models.0.run(["project", "verify", "--only", "balances"]).code, Some(0));
+}
+
+#[test]
 fn metrics_and_health_are_told_over_http_while_the_projector_runs() {
     let models = Models::new();
-    let options = ["--listen", "127.0.0.1:0", "--max-lag-seconds", "30"];
+    let options = ["--listen", "127.0.0.1:0", "--max-lag-seconds", "30", "--name", "till 4"];
     let mut projector = models.0.start(&[&["project", "run"], &options[..]].concat());
     let said = projector.next_said();
     let address = said.split("http://").nth(1).and_then(|rest| rest.split_once("/metrics")).expect(&said).0.to_owned();
@@ -78,7 +108,7 @@ fn metrics_and_health_are_told_over_http_while_the_projector_runs() {
         std::thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(health["projections"][0]["lag"], 0);
-    assert!(health["projections"][0]["buckets"][0]["owner"].is_string(), "{health}");
+    assert_eq!(health["projections"][0]["buckets"][0]["owner"], "till 4", "{health}");
     let (code, metrics) = get(&address, "/metrics");
     assert_eq!(code, 200);
     for line in [

@@ -38,6 +38,11 @@ pub(crate) enum Project {
     /// Look at the keys that could not take an event, and decide about them
     #[command(subcommand)]
     Parked(Parked),
+    /// Bring the indexes of live models in step with those declared: build what lacks, drop what is not declared
+    ///
+    /// MongoDB builds an index beside the traffic. A compatible server may block the collection's writers meanwhile:
+    /// there, `rebuild` is the gentler way.
+    Reindex(Reindex),
     /// Drop what killed rebuilds and dead processes left behind; no live model is touched
     Prune(Prune),
 }
@@ -55,6 +60,9 @@ pub(crate) struct Run {
     /// Into how many buckets the keys of a model are dealt that does not exist yet; processes share them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = buckets)]
     pub(crate) buckets: usize,
+    /// What `status` calls this process; default: its number
+    #[arg(long, value_name = "TEXT", env = "POSTFOLD_PROCESS")]
+    pub(crate) name: Option<String>,
     /// Answer `/metrics` (Prometheus) and `/health` (JSON) over HTTP here, such as `127.0.0.1:9090`
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
@@ -64,20 +72,26 @@ pub(crate) struct Run {
 }
 
 #[derive(Args)]
-#[group(id = "which", required = true, multiple = false, args = ["all", "only"])]
 pub(crate) struct Rebuild {
-    /// Every read model
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Only these read models
-    #[arg(long, value_name = MODEL, num_args = 1..)]
-    pub(crate) only: Vec<String>,
+    #[command(flatten)]
+    pub(crate) which: Which,
     /// Into how many buckets the keys of the new generation are dealt; default: as now
     #[arg(long, value_name = "N", value_parser = buckets)]
     pub(crate) buckets: Option<usize>,
     /// How much of a model is folded in memory; a larger one takes longer
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) memory: u32,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// Every read model
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only these read models
+    #[arg(long, value_name = MODEL, num_args = 1..)]
+    pub(crate) only: Vec<String>,
 }
 
 #[derive(Args)]
@@ -94,7 +108,7 @@ pub(crate) struct Only {
 }
 
 #[derive(Args)]
-#[group(id = "chosen", required = true, multiple = false, args = ["models", "all"])]
+#[group(required = true, multiple = false)]
 pub(crate) struct Chosen {
     /// The read models
     #[arg(value_name = MODEL)]
@@ -196,6 +210,15 @@ pub(crate) struct Why {
 }
 
 #[derive(Args)]
+pub(crate) struct Reindex {
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// Only say what would be built and dropped
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct Prune {
     /// Only say what would be dropped
     #[arg(long)]
@@ -207,10 +230,11 @@ impl Project {
     pub(super) fn only(&self) -> &[String] {
         match self {
             Self::Run(options) => &options.only.only,
-            Self::Rebuild(options) => &options.only,
+            Self::Rebuild(options) => &options.which.only,
             Self::Verify(options) => &options.only.only,
             Self::Pause(options) => &options.chosen.models,
             Self::Resume(chosen) => &chosen.models,
+            Self::Reindex(options) => &options.chosen.models,
             Self::Parked(Parked::List(options)) => &options.models,
             Self::Parked(
                 Parked::Show(Key { model, .. }) | Parked::Retry(Retry { model, .. }) | Parked::Skip(Skip { model, .. }),

@@ -7,6 +7,7 @@ mod parked;
 mod pause;
 mod prune;
 mod rebuild;
+mod reindex;
 mod run;
 mod status;
 mod verify;
@@ -48,6 +49,7 @@ pub(crate) async fn project(
         Project::Pause(options) => shutdown.or(pause::pause(&desk, &options.reason)).await,
         Project::Resume(_) => shutdown.or(pause::resume(&desk)).await,
         Project::Parked(command) => shutdown.or(parked::parked(global, &desk, command)).await,
+        Project::Reindex(options) => shutdown.or(reindex::reindex(&desk, options.dry_run)).await,
         Project::Prune(options) => shutdown.or(prune::prune(&desk, options.dry_run)).await,
     };
     desk.close().await;

@@ -15,8 +15,8 @@ pub(super) async fn pause(desk: &Desk, reason: &str) -> Result<Exit, Failure> {
     if desk.json {
         output::json(&json!({"paused": names, "reason": reason}))?;
     } else {
-        let told = "processes that work on it stop within a third of their lease";
-        output::print(&format!("paused {}; {told}, and none begins before `project resume`\n", names.join(", ")))?;
+        let told = "processes stop within a third of their lease, and none begins before `project resume`";
+        output::print(&format!("paused {}; {told}\n", names.join(", ")))?;
     }
     Ok(Exit::Done)
 }

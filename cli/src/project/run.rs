@@ -11,7 +11,10 @@ use crate::terminal;
 
 /// Until Ctrl-C, or until everything is folded that is there now.
 pub(super) async fn run(desk: &Desk, options: &Run, shutdown: &Shutdown) -> Result<Exit, Failure> {
-    let (projector, until_caught_up) = (&desk.projector, options.until_caught_up);
+    let (mut projector, until_caught_up) = (desk.projector.clone(), options.until_caught_up);
+    if let Some(name) = &options.name {
+        projector = projector.named(name);
+    }
     if let Some(address) = options.listen {
         listen::listen(address, projector.clone(), options.max_lag_seconds).await?;
     }

@@ -17,6 +17,8 @@ struct Shown {
     phase: Phase,
     /// Where the phase began: what was done before says nothing about the rate.
     began: u64,
+    /// How far it is: as far as the bucket that is furthest.
+    reached: u64,
     progress: Progress,
 }
 
@@ -28,10 +30,13 @@ impl Watch {
             // The bar of the phase before goes first.
             shown.remove(at.projection);
             let progress = Progress::new(format!("{}: {}", at.projection, doing(at.phase)), unit(at.phase));
-            shown.insert(at.projection, Shown { phase: at.phase, began: at.position, progress });
+            shown.insert(at.projection, Shown { phase: at.phase, began: at.position, reached: at.position, progress });
         }
-        if let Some(shown) = shown.get(at.projection) {
-            let count = at.position.saturating_sub(shown.began);
+        if let Some(shown) = shown.get_mut(at.projection)
+            && at.position > shown.reached
+        {
+            shown.reached = at.position;
+            let count = shown.reached.saturating_sub(shown.began);
             let total = at.end.saturating_sub(shown.began);
             shown.progress.at(Step::of(count, total));
         }

@@ -7,7 +7,7 @@ use super::{ConfigError, Projector};
 use crate::checkpoint::{Attempt, Checkpoint, Paused};
 use crate::log::LogError;
 use crate::status::{Status, StatusError};
-use crate::store::{Parked, StoreError};
+use crate::store::{Drift, Parked, StoreError};
 
 /// Why what an operator asked for was not done.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -102,6 +102,26 @@ impl Projector {
         let mut parked = self.store.parked(projection).await?;
         parked.retain(|parked| parked.generation == checkpoint.generation);
         Ok(parked)
+    }
+
+    /// How the indexes of a live model differ from those that its projection declares. `mend`: and builds those
+    /// that lack, drops those that are not declared.
+    ///
+    /// MongoDB builds an index beside the traffic; a compatible server may block the collection's writers
+    /// meanwhile. A rebuild builds them before the new generation goes live.
+    ///
+    /// # Errors
+    ///
+    /// [`OperateError`]; asked again, it goes on where it was.
+    pub async fn reindex(&self, projection: &str, mend: bool) -> Result<Vec<Drift>, OperateError> {
+        let folder = self.find(projection)?;
+        self.checkpoint(projection).await?;
+        let indexes = folder.indexes();
+        let drift = self.store.drift(folder.name(), &indexes).await?;
+        if mend && !drift.is_empty() {
+            self.store.reindex(folder.name(), &indexes).await?;
+        }
+        Ok(drift)
     }
 
     /// What rebuilds that were killed, switches and dead processes left behind. `remove`: and removes it.
