@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use postfold::event::Envelope;
 use postfold::{Event, Payload};
+use serde::Deserialize;
 
 use crate::projection::FoldError;
 
@@ -40,6 +41,16 @@ impl ReadEvent {
     /// When `meta` is not the object that the engine writes.
     pub fn envelope(&self) -> Result<&Envelope, FoldError> {
         self.envelope.get_or_init(|| Ok(self.event.envelope()?)).as_ref().map_err(Clone::clone)
+    }
+
+    /// What a change of an entity says: its data, read as the embedder's own type.
+    ///
+    /// # Errors
+    ///
+    /// When the data does not have the shape of that type.
+    pub fn change<'a, T: Deserialize<'a>>(&'a self) -> Result<T, FoldError> {
+        let data = serde_json::from_str(self.event.data.get());
+        data.map_err(|error| FoldError::new(format!("the data of {} cannot be read: {error}", self.event.kind)))
     }
 
     /// Bytes of text that the event holds: what it costs to keep in memory, roughly.

@@ -16,7 +16,9 @@ pub(super) async fn rebuild(desk: &Desk, options: &Rebuild, shutdown: &Shutdown)
     for Status { name, buckets, .. } in desk.status().await? {
         let buckets = options.buckets.unwrap_or(buckets.len()).max(1);
         let projector = desk.projector.clone().settings(Settings { buckets, ..desk.settings.clone() });
-        match projector.rebuild(name, shutdown.token()).await {
+        let done = projector.rebuild(name, shutdown.token()).await;
+        desk.watch.done(name);
+        match done {
             Ok(report) => reports.push(report),
             Err(RebuildError::Cancelled) if shutdown.is_requested() => {
                 terminal::say(format_args!(
@@ -31,7 +33,6 @@ pub(super) async fn rebuild(desk: &Desk, options: &Rebuild, shutdown: &Shutdown)
             }
         }
     }
-    desk.watch.clear();
     if desk.json {
         output::json(&reports)?;
     } else if !reports.is_empty() {

@@ -14,7 +14,9 @@ use crate::terminal;
 pub(super) async fn verify(desk: &Desk, shutdown: &Shutdown) -> Result<Exit, Failure> {
     let (mut reports, mut exit) = (Vec::new(), Exit::Done);
     for name in desk.projector.names() {
-        match desk.projector.verify(name, shutdown.token()).await {
+        let done = desk.projector.verify(name, shutdown.token()).await;
+        desk.watch.done(name);
+        match done {
             Ok(report) => {
                 if !report.is_clean() {
                     exit = Exit::Problem;
@@ -36,7 +38,6 @@ pub(super) async fn verify(desk: &Desk, shutdown: &Shutdown) -> Result<Exit, Fai
             }
         }
     }
-    desk.watch.clear();
     if desk.json {
         output::json(&reports)?;
     } else {

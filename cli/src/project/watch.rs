@@ -42,6 +42,11 @@ impl Watch {
         }
     }
 
+    /// Takes the bar of a read model away that is done.
+    pub(super) fn done(&self, projection: &str) {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).remove(projection);
+    }
+
     /// Takes the bars away, to make room for what was found.
     pub(super) fn clear(&self) {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clear();
