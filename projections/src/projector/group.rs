@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postfold::Position;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -84,8 +84,18 @@ impl<'a> Group<'a> {
         for folder in &self.projector.folders {
             metrics::halted(folder.name(), false);
         }
-        let heart = self.start_heart();
-        let ended = self.work().await;
+        let mut heart = self.start_heart();
+        let stops = async {
+            match (&mut heart).await {
+                Ok(error) => error,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            ended = self.work() => ended,
+            // It beats for ever, unless the store will never take it.
+            error = stops => Err(RunError::Store(error)),
+        };
         for unit in self.working.values() {
             unit.cancel();
         }
@@ -280,7 +290,7 @@ impl<'a> Group<'a> {
         self.projector.settings.lease / BEATS_A_LEASE
     }
 
-    fn start_heart(&self) -> AbortHandle {
+    fn start_heart(&self) -> JoinHandle<StoreError> {
         let (store, lease, us) = (Arc::clone(&self.projector.store), self.lease.clone(), self.us.clone());
         let (length, interval) = (self.projector.settings.lease, self.beat_interval());
         let retry = self.projector.settings.retry_delay_min.min(interval);
@@ -303,6 +313,9 @@ impl<'a> Group<'a> {
                         lease.extend(sent + length);
                         tokio::time::sleep(interval).await;
                     }
+                    Err(error) if matches!(error.kind, StoreErrorKind::Refused(_) | StoreErrorKind::Malformed) => {
+                        return error;
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "could not say that this process lives, and will try again");
                         tokio::time::sleep(retry).await;
@@ -310,7 +323,7 @@ impl<'a> Group<'a> {
                 }
             }
         };
-        tokio::spawn(beat).abort_handle()
+        tokio::spawn(beat)
     }
 
     fn report(mut self) -> Result<RunReport, RunError> {

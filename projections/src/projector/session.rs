@@ -105,10 +105,8 @@ impl<'a> Session<'a> {
             };
         }
         *reached = self.own()?.position;
-        if whole && !self.broken {
-            self.flush().await?;
-        }
-        ended
+        let flushed = if whole && !self.broken { self.flush().await } else { Ok(()) };
+        ended.and(flushed)
     }
 
     async fn follow(&mut self, reached: &mut Position) -> Result<(), Stop> {
@@ -125,6 +123,15 @@ impl<'a> Session<'a> {
         let stage = worker.reporter.phase_from(worker.context.projection, Phase::Follow, count(position), end);
         loop {
             self.keep_house().await?;
+            if self.flights.is_empty() && self.flush_is_due() {
+                self.flush().await?;
+            }
+            while self.has_room() && self.waiting.is_some() {
+                self.depart(&stage, reached).await?;
+            }
+            if worker.context.cancel.is_cancelled() {
+                return Err(Stop::Cancelled);
+            }
             if worker.until.is_some_and(|until| self.ahead.0 >= until) && self.flights.is_empty() {
                 return Ok(());
             }
@@ -140,26 +147,26 @@ impl<'a> Session<'a> {
                 Next::Events(None) if self.flights.is_empty() => self.flush().await?,
                 Next::Events(None) => {}
             }
-            while self.has_room() && self.waiting.is_some() {
-                self.depart(&stage, reached).await?;
-            }
-            if worker.context.cancel.is_cancelled() {
-                return Err(Stop::Cancelled);
-            }
         }
     }
 
     fn has_room(&self) -> bool {
-        self.flights.len() < self.worker.context.settings.batches_ahead_max
+        self.flights.len() < self.worker.context.settings.batches_ahead_max && !self.flush_is_due()
+    }
+
+    /// Whether so much is carried and not stored that no batch is to depart before it is.
+    fn flush_is_due(&self) -> bool {
+        let most = i64::try_from(self.worker.context.settings.carry_events_max).unwrap_or(i64::MAX);
+        let since = |own: &Bucket| own.position.get().saturating_sub(own.carried.get());
+        self.target.carry.is_some() && self.own().is_ok_and(|own| since(own) >= most)
     }
 
     /// The oldest batch has landed, or there are events to fold: what comes first.
     async fn next(&mut self) -> Result<Next, Stop> {
+        let has_room = self.has_room();
         let Self { worker, flights, ahead, waiting, .. } = self;
         let context = &worker.context;
-        let reads = waiting.is_none()
-            && flights.len() < context.settings.batches_ahead_max
-            && worker.until.is_none_or(|until| ahead.0 < until);
+        let reads = waiting.is_none() && has_room && worker.until.is_none_or(|until| ahead.0 < until);
         let oldest = async {
             match flights.front_mut() {
                 Some(flight) => landed(&mut flight.landing).await,
@@ -248,12 +255,6 @@ impl<'a> Session<'a> {
             position = batch.position.get(),
             "batch done"
         );
-        let since = count(batch.position).saturating_sub(count(self.own()?.carried));
-        if self.flights.is_empty()
-            && since >= u64::try_from(self.worker.context.settings.carry_events_max).unwrap_or(u64::MAX)
-        {
-            self.flush().await?;
-        }
         Ok(())
     }
 

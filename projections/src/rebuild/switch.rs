@@ -60,7 +60,7 @@ pub(super) async fn finish(
         let renamed = rename(context, &mark).await?;
         if renamed {
             let name = context.projection;
-            drop_carry(context, &found, &mark).await?;
+            drop_leftovers(context, &found, &mark).await?;
             context.store("sweep", || context.store.sweep(name, mark.to.generation, Position::START)).await?;
         }
         let done = after_switch(&found, &mark, renamed, reached);
@@ -149,12 +149,17 @@ fn after_switch(found: &Checkpoint, mark: &Switching, renamed: bool, reached: Op
     done
 }
 
-/// What the rows of the generation before carried.
-async fn drop_carry(context: &Context, found: &Checkpoint, mark: &Switching) -> Result<(), Stop> {
-    match found.carry.as_ref().filter(|carry| Some(*carry) != mark.carry.as_ref()) {
-        Some(carry) => context.store("drop a collection", || context.store.drop_collection(carry)).await,
-        None => Ok(()),
+/// What the rows of the generation before carried, and its parked keys.
+async fn drop_leftovers(context: &Context, found: &Checkpoint, mark: &Switching) -> Result<(), Stop> {
+    let name = context.projection;
+    if let Some(carry) = found.carry.as_ref().filter(|carry| Some(*carry) != mark.carry.as_ref()) {
+        context.store("drop a collection", || context.store.drop_collection(carry)).await?;
     }
+    let parked = context.store("read the parked keys", || context.store.parked(name)).await?;
+    for old in parked.iter().filter(|parked| parked.generation < mark.to.generation) {
+        context.store("unpark a key", || context.store.unpark(name, old.generation, &old.key)).await?;
+    }
+    Ok(())
 }
 
 fn report(context: &Context, to: &Attempt, renamed: bool) {

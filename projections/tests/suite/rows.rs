@@ -126,6 +126,11 @@ async fn rows_are_whole_after_a_crash_at_any_write() {
                 return;
             }
             crashes += 1;
+            if let Some(checkpoint) = store.checkpoint("trail").await.unwrap() {
+                let bucket = &checkpoint.buckets[0];
+                let unsaved = bucket.position.get() - bucket.carried.get();
+                assert!(unsaved <= 7 + 2 * 4, "what is folded again after a crash is bounded: {unsaved} events");
+            }
             // Once more, with other borders between the batches, and then to the end.
             let again = Faulty::at(&store, write / 3, Fault::DiesAfter);
             let life = again.life.clone();
