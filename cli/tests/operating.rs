@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use postfold_projections::{Index, Store};
+use postfold_projections::{Checkpoint, Index, Store};
 use serde_json::{Value, json};
 use support::{Models, run, transfer};
 
@@ -120,6 +120,14 @@ fn metrics_and_health_are_told_over_http_while_the_projector_runs() {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
     assert_eq!(get(&address, "/").0, 404);
+
+    built_by(&models, 99);
+    let (code, body) = get(&address, "/health");
+    let health: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((code, &health["healthy"]), (503, &json!(false)), "{body}");
+    assert_eq!(health["trouble"], json!(["balances was built by another version: it wants a rebuild"]));
+    built_by(&models, 1);
+    assert_eq!(get(&address, "/health").0, 200);
     projector.signal(Signal::SIGTERM);
     let (status, stderr) = projector.wait();
     assert_eq!(status.code(), Some(0), "{stderr}");
@@ -133,6 +141,15 @@ fn an_address_that_is_taken_is_usage() {
     let done = run(models.0.command(CATCH_UP).args(["--listen", &address]));
     assert_eq!(done.code, Some(2), "{}", done.stderr);
     assert!(done.stderr.contains(&address), "{}", done.stderr);
+}
+
+/// Has the checkpoint of balances say that another version built it.
+fn built_by(models: &Models, version: u32) {
+    models.in_store(async |store| {
+        let found = store.checkpoint("balances").await.expect("an answer").expect("a checkpoint");
+        let next = Checkpoint { version, revision: found.revision + 1, ..found.clone() };
+        assert!(store.swap_header(&found, &next).await.expect("an answer"));
+    });
 }
 
 /// The status and the body of an answer.
