@@ -11,6 +11,8 @@ use tokio::runtime::Runtime;
 
 use crate::process::Ledger;
 
+const CHECKPOINTS: &str = "postfold_checkpoints";
+
 /// Documents by model and key.
 pub(crate) type Documents = BTreeMap<String, BTreeMap<String, Document>>;
 
@@ -71,6 +73,13 @@ impl Models {
         Ok(self.runtime.block_on(async { self.database.list_collection_names().await })?)
     }
 
+    /// The collections of what the keys of rows carry, as the checkpoints name them.
+    pub(crate) fn carries(&self) -> Result<Vec<String>> {
+        let checkpoints = self.database.collection::<Document>(CHECKPOINTS);
+        let found = self.runtime.block_on(async { checkpoints.distinct("carry", Document::new()).await })?;
+        Ok(found.iter().filter_map(Bson::as_str).map(str::to_owned).collect())
+    }
+
     /// What tells a collection from another one of the same name.
     pub(crate) fn uuid(&self, collection: &str) -> Result<Option<Binary>> {
         self.runtime.block_on(async {
@@ -81,7 +90,7 @@ impl Models {
 
     /// The collection of the attempt that is switching, if the checkpoint of the model names one.
     pub(crate) fn switching(&self, model: &str) -> Result<Option<String>> {
-        let checkpoints = self.database.collection::<Document>("postfold_checkpoints");
+        let checkpoints = self.database.collection::<Document>(CHECKPOINTS);
         let found = self.runtime.block_on(async { checkpoints.find_one(doc! {"_id": model}).await })?;
         let checkpoint = found.with_context(|| format!("{model} has no checkpoint"))?;
         let Some(Bson::Document(switching)) = checkpoint.get("switching") else { return Ok(None) };

@@ -16,6 +16,8 @@ use crate::stack::Servers;
 
 /// How long any command may take, servers being there.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
+/// How long a projector may be silent before it is taken for dead: little, so that one that is slow is, too.
+const LEASE_S: &str = "1";
 /// How often it is looked whether a process has ended.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -57,7 +59,7 @@ impl Ledger {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postfold"));
         command.args(["--ledger", &self.name]).args(arguments).stdin(Stdio::null());
         command.env("DATABASE_URL", &self.servers.database_url).env("MONGODB_URI", &self.servers.mongodb_uri);
-        command.env("POSTFOLD_LOG", "info").env_remove("POSTFOLD_LEDGER");
+        command.env("POSTFOLD_LOG", "info").env("POSTFOLD_LEASE_SECONDS", LEASE_S).env_remove("POSTFOLD_LEDGER");
         command
     }
 

@@ -58,11 +58,10 @@ impl Projectors {
     }
 }
 
-/// A projector ends by itself when it cannot even connect, and when another has taken over from it.
+/// A projector ends by itself only when it cannot connect at its start.
 fn ensure_excused(ended: &Ended) -> Result<()> {
     let has_no_server = ended.met_outage && ended.status.code() == Some(3);
-    let is_displaced = ended.status.code() == Some(1) && ended.stderr.contains("took");
-    ensure!(has_no_server || is_displaced, "a projector ended by itself: {}: {}", ended.status, ended.stderr);
+    ensure!(has_no_server, "a projector ended by itself: {}: {}", ended.status, ended.stderr);
     Ok(())
 }
 

@@ -22,7 +22,11 @@ use crate::stack::{Server, Stack};
 /// Rounds that share a ledger, whose log grows meanwhile.
 const ROUNDS_PER_LEDGER: u64 = 10;
 /// Projectors at a time, at most.
-const PROJECTORS_MAX: usize = 1;
+const PROJECTORS_MAX: usize = 3;
+/// Into how many buckets a rebuild deals a model's keys.
+const BUCKETS: [&str; 3] = ["1", "2", "5"];
+/// The least that a rebuild can be given: larger models are folded in parts.
+const MEMORY_MIN_MIB: &str = "1";
 /// Commands of a round, at most.
 const COMMANDS_MAX: u64 = 3_000;
 /// How long a server stays away, at most.
@@ -115,11 +119,9 @@ impl<'a> Ground<'a> {
         let load = Load::start(&self.ledger, commands, rng.random_range(COMMANDS_MAX / 10..=COMMANDS_MAX));
         // Now and then there is something to catch up with at first.
         rest(rng.random_range(0..2) * rng.random_range(0..800));
-        let mut field = Field {
-            projectors: Projectors::start(&self.ledger, rng.random_range(1..=PROJECTORS_MAX))?,
-            rebuilder: None,
-            ground: self,
-        };
+        let projectors = rng.random_range(1..=PROJECTORS_MAX);
+        let mut field =
+            Field { projectors: Projectors::start(&self.ledger, projectors)?, rebuilder: None, ground: self };
         let mut kills = Vec::new();
         for _ in 0..rng.random_range(1..=3) {
             let victim = *VICTIMS.choose(&mut rng).context("there are victims")?;
@@ -130,10 +132,10 @@ impl<'a> Ground<'a> {
         }
         field.finish_rebuild()?;
         let (commands, sent) = load.finish()?;
-        let mut projectors = field.projectors;
+        let mut running = field.projectors;
         let caught_up = Instant::now();
-        wait_until_caught_up(&self.ledger, || projectors.tend())?;
-        projectors.stop()?;
+        wait_until_caught_up(&self.ledger, || running.tend())?;
+        running.stop()?;
         self.commands = Some(commands);
         summary.commands += sent.commands;
         let caught_up = caught_up.elapsed();
@@ -141,7 +143,7 @@ impl<'a> Ground<'a> {
         self.rebuild = checked.rebuild;
         summary.events += sent.ok;
         eprintln!(
-            "seed {seed}: killed {kills:?}; {} commands, log at {}; caught up after {:.1} s, all in {:.1} s",
+            "seed {seed}: {projectors} projectors, killed {kills:?}; {} commands, log at {}; caught up after {:.1} s, all in {:.1} s",
             sent.commands,
             checked.head,
             caught_up.as_secs_f64(),
@@ -201,12 +203,18 @@ impl Field<'_, '_> {
             return Ok(());
         }
         self.finish_rebuild()?;
-        let ledger = &self.ground.ledger;
-        let only = self.ground.models.choose(rng).filter(|_| rng.random_bool(0.5));
-        self.rebuilder = Some(match only {
-            Some(model) => ledger.start(&["project", "rebuild", "--only", model])?,
-            None => ledger.start(&["project", "rebuild", "--all"])?,
-        });
+        let mut arguments = vec!["project", "rebuild"];
+        match self.ground.models.choose(rng).filter(|_| rng.random_ratio(1, 3)) {
+            Some(model) => arguments.extend(["--only", model]),
+            None => arguments.push("--all"),
+        }
+        if rng.random_ratio(1, 3) {
+            arguments.extend(["--buckets", BUCKETS.choose(rng).context("there are numbers")?]);
+        }
+        if rng.random_ratio(1, 3) {
+            arguments.extend(["--memory", MEMORY_MIN_MIB]);
+        }
+        self.rebuilder = Some(self.ground.ledger.start(&arguments)?);
         Ok(())
     }
 

@@ -39,7 +39,8 @@ pub(crate) fn stale_owner(stack: &Stack, journal: &Journal) -> Result<()> {
     let taken_over = taken_over.elapsed();
     first.signal(Signal::SIGCONT)?;
     let both = Instant::now();
-    wait_for(|| first.said().map(|said| said.contains("took")), "the first one says why it stops")?;
+    let reason = "another process took the bucket over";
+    wait_for(|| first.said().map(|said| said.contains(reason)), "the first one says why it stops")?;
     let (_, sent) = load.finish()?;
     wait_until_caught_up(&ledger, || Ok(()))?;
     eprintln!(
@@ -170,8 +171,9 @@ fn killed_after_rename(ledger: &Ledger, models: &Models) -> Result<Option<String
 fn owned_by(ledger: &Ledger, process: &Process) -> Result<bool> {
     let status = ledger.ask(&["project", "status"])?;
     let model = status.as_array().context("an array")?.iter().find(|model| model["name"] == MODEL);
-    let owner = model.context("the model")?["owner"].as_str().unwrap_or_default();
-    Ok(owner.starts_with(&format!("process {} ", process.child.id())))
+    let buckets = model.and_then(|model| model["buckets"].as_array()).context("the buckets of the model")?;
+    let name = format!("process {}", process.child.id());
+    Ok(buckets.iter().all(|bucket| bucket["owner"].as_str().is_some_and(|owner| owner.starts_with(&name))))
 }
 
 fn wait_for(mut is_so: impl FnMut() -> Result<bool>, what: &str) -> Result<()> {
