@@ -56,6 +56,10 @@ pub(crate) fn log() {
 pub(crate) fn hide_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+        if postfold_projections::is_folding() {
+            // The projector makes an error of it, for this event only.
+            return say(format_args!("a fold panicked{place}"));
+        }
         say(format_args!(
             "a bug{place} ended this command; what was acknowledged is in the log, and the command can be run again. \
              Please report it, with what was asked"

@@ -4,7 +4,9 @@
 //! is the key's carry, and the rows come out beside it.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bson::raw::{RawDocument, RawDocumentBuf};
@@ -55,6 +57,29 @@ pub(crate) struct NewRow {
     pub(crate) ordinal: u32,
     pub(crate) fields: RawDocumentBuf,
     pub(crate) expires_at: Option<Timestamp>,
+}
+
+thread_local! {
+    static FOLDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in the code of a projection, whose panics are taken for a [`FoldError`]: for panic hooks that
+/// would end the process.
+pub fn is_folding() -> bool {
+    FOLDING.get()
+}
+
+/// Calls an author's code. A panic in it is about this event, as an error is, and no reason to end the other projections
+/// of the process. It sees nothing but shared references, so there is nothing that it could leave half done.
+fn guarded<T>(call: impl FnOnce() -> Result<T, FoldError>) -> Result<T, FoldError> {
+    FOLDING.set(true);
+    let done = std::panic::catch_unwind(AssertUnwindSafe(call));
+    FOLDING.set(false);
+    done.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(FoldError::new(format!("the fold panicked: {said}")))
+    })
 }
 
 /// Folds one event into one key's state: what it is now, or `None` where it stays; and the rows that the
@@ -110,12 +135,12 @@ impl<P: Projection> Folder for Typed<P> {
     }
 
     fn keys(&self, event: &ReadEvent) -> Result<Vec<String>, FoldError> {
-        P::keys(event).map(each_once)
+        guarded(|| P::keys(event)).map(each_once)
     }
 
     fn fold(&self, state: Option<&State>, key: &str, event: &ReadEvent) -> Result<Step, FoldError> {
         let document = state.map(|state| typed(P::NAME, state)).transpose()?;
-        Ok(Step { change: erased(P::fold(document, key, event)?), rows: Vec::new() })
+        Ok(Step { change: erased(guarded(|| P::fold(document, key, event))?), rows: Vec::new() })
     }
 
     fn expires_at(&self, state: &State) -> Option<Timestamp> {
@@ -162,12 +187,12 @@ impl<P: RowProjection> Folder for TypedRows<P> {
     }
 
     fn keys(&self, event: &ReadEvent) -> Result<Vec<String>, FoldError> {
-        P::keys(event).map(each_once)
+        guarded(|| P::keys(event)).map(each_once)
     }
 
     fn fold(&self, state: Option<&State>, key: &str, event: &ReadEvent) -> Result<Step, FoldError> {
         let carry = state.map(|state| typed(P::NAME, state)).transpose()?;
-        let Added { carry, rows } = P::fold(carry, key, event)?;
+        let Added { carry, rows } = guarded(|| P::fold(carry, key, event))?;
         let new = |(ordinal, row): &(u32, P::Row)| {
             if *ordinal > ORDINAL_MAX {
                 return Err(FoldError::new(format!(

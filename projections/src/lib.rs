@@ -49,6 +49,7 @@ mod verify;
 pub use applied::AppliedError;
 pub use checkpoint::{Attempt, Bucket, Checkpoint, Halted, Owner, Paused, Switching};
 pub use event::ReadEvent;
+pub use folder::is_folding;
 pub use halt::Halt;
 pub use log::{EntityChange, LogError, LogSource};
 pub use progress::{Phase, Progress};

@@ -76,7 +76,7 @@ pub trait Projection: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`FoldError`] when the event cannot be folded: see [`ON_POISON`](Self::ON_POISON).
+    /// [`FoldError`] when the event cannot be folded: see [`ON_POISON`](Self::ON_POISON). A panic counts as one.
     fn fold(
         document: Option<&Self::Document>,
         key: &str,
@@ -171,7 +171,7 @@ pub trait RowProjection: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`FoldError`] when the event cannot be folded: see [`ON_POISON`](Self::ON_POISON).
+    /// [`FoldError`] when the event cannot be folded: see [`ON_POISON`](Self::ON_POISON). A panic counts as one.
     fn fold(
         carry: Option<&Self::Carry>,
         key: &str,

@@ -34,6 +34,8 @@ async fn an_event_that_cannot_be_folded_stops_its_projection_right_before_it() {
         (small_steps(), "note.changed", r#"{"put":["n2"],"poison":["n1"]}"#),
         (Settings::default(), "note.unreadable", "{}"),
         (small_steps(), "note.unreadable", "{}"),
+        (Settings::default(), "note.panic_in_keys", "{}"),
+        (small_steps(), "note.panic_in_fold", r#"{"put":["n2"]}"#),
     ] {
         let (log, store) = (log_of_notes(10), MemoryStore::new());
         log.change("note/1", kind, data);

@@ -37,6 +37,7 @@ impl Projection for Notes {
     const VERSION: u32 = 1;
 
     fn keys(event: &ReadEvent) -> Result<Keys, FoldError> {
+        assert_ne!(event.kind, "note.panic_in_keys");
         if event.kind == "note.unreadable" {
             return Err(FoldError::new("unreadable"));
         }
@@ -46,6 +47,7 @@ impl Projection for Notes {
 
     fn fold(document: Option<&Note>, key: &str, event: &ReadEvent) -> Result<Change<Note>, FoldError> {
         let change = read(event)?;
+        assert_ne!(event.kind, "note.panic_in_fold");
         let is = |keys: &[String]| keys.iter().any(|other| other == key);
         if is(&change.poison) {
             return Err(FoldError::new("poison"));
