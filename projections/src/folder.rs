@@ -27,6 +27,7 @@ pub(crate) trait Folder: Send + Sync {
     fn version(&self) -> u32;
     fn shape(&self) -> Shape;
     fn on_poison(&self) -> OnPoison;
+    fn reads_accounts(&self) -> bool;
     fn indexes(&self) -> Vec<Index>;
     /// Each key once.
     fn keys(&self, event: &ReadEvent) -> Result<Vec<String>, FoldError>;
@@ -130,6 +131,10 @@ impl<P: Projection> Folder for Typed<P> {
         P::ON_POISON
     }
 
+    fn reads_accounts(&self) -> bool {
+        P::READS_ACCOUNTS
+    }
+
     fn indexes(&self) -> Vec<Index> {
         P::indexes()
     }
@@ -180,6 +185,10 @@ impl<P: RowProjection> Folder for TypedRows<P> {
 
     fn on_poison(&self) -> OnPoison {
         P::ON_POISON
+    }
+
+    fn reads_accounts(&self) -> bool {
+        P::READS_ACCOUNTS
     }
 
     fn indexes(&self) -> Vec<Index> {

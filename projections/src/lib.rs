@@ -28,6 +28,7 @@ pub mod models;
 pub mod money;
 pub mod testing;
 
+mod accounts;
 mod applied;
 mod checkpoint;
 mod event;
@@ -48,7 +49,7 @@ mod verify;
 
 pub use applied::AppliedError;
 pub use checkpoint::{Attempt, Bucket, Checkpoint, Halted, Owner, Paused, Switching};
-pub use event::ReadEvent;
+pub use event::{Move, ReadEvent};
 pub use folder::is_folding;
 pub use halt::Halt;
 pub use log::{EntityChange, LogError, LogSource};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
+use postfold::event::AccountOpened;
 use postfold::{Event, Hash, Head, Log, Position, Revision};
 
 /// The read half of a ledger, as projections need it: a ledger's [`Log`], or the
@@ -22,6 +23,10 @@ pub trait LogSource: Send + Sync + 'static {
 
     /// At most `limit` events behind `after`, in order, without a gap.
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, LogError>;
+
+    /// What the accounts of these codes and currencies were opened as, in any order; those that were never
+    /// opened are left out.
+    async fn opened(&self, accounts: &[(&str, &str)]) -> Result<Vec<AccountOpened>, LogError>;
 
     /// The hash of the event at this position, `None` where the log does not reach so far.
     async fn hash_at(&self, position: Position) -> Result<Option<Hash>, LogError>;
@@ -84,6 +89,10 @@ impl LogSource for Log {
 
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, LogError> {
         Ok(Self::page(self, after, limit).await?)
+    }
+
+    async fn opened(&self, accounts: &[(&str, &str)]) -> Result<Vec<AccountOpened>, LogError> {
+        Ok(Self::opened(self, accounts).await?)
     }
 
     async fn hash_at(&self, position: Position) -> Result<Option<Hash>, LogError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::Accounts;
 use crate::halt::{Halt, Stop};
 use crate::log::LogError;
 use crate::metrics;
@@ -22,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) settings: Arc<Settings>,
     pub(crate) cancel: CancellationToken,
     pub(crate) lease: Lease,
+    /// Where one of the projections asks for them.
+    pub(crate) accounts: Option<Arc<Accounts>>,
 }
 
 impl Context {

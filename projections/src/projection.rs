@@ -57,6 +57,10 @@ pub trait Projection: Send + Sync + 'static {
     /// What happens to an event that cannot be folded. Default: the projection halts.
     const ON_POISON: OnPoison = OnPoison::Halt;
 
+    /// Whether the fold asks what accounts were opened as ([`ReadEvent::account_of`]); they are looked up with
+    /// each page of the log then. Default: it does not.
+    const READS_ACCOUNTS: bool = false;
+
     /// The indexes of the collection, beside the one on `_id`. They are made when a generation is
     /// built and never on a live collection: a change asks for a higher [`VERSION`](Self::VERSION).
     fn indexes() -> Vec<Index> {
@@ -152,6 +156,9 @@ pub trait RowProjection: Send + Sync + 'static {
 
     /// What happens to an event that cannot be folded. Default: the projection halts.
     const ON_POISON: OnPoison = OnPoison::Halt;
+
+    /// Whether the fold asks what accounts were opened as, as for [`Projection::READS_ACCOUNTS`].
+    const READS_ACCOUNTS: bool = false;
 
     /// The indexes of the collection, as for [`Projection::indexes`].
     fn indexes() -> Vec<Index> {

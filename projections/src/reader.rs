@@ -233,9 +233,15 @@ pub(crate) async fn read_page(
     limit: usize,
     context: &Context,
 ) -> Result<Vec<ReadEvent>, Stop> {
-    let page = || async { dense(after, log.page(after, limit).await?) };
-    let events = context.log(page).await?;
-    Ok(events.into_iter().map(ReadEvent::new).collect())
+    let page = || async {
+        let events = dense(after, log.page(after, limit).await?)?;
+        let mut events: Vec<_> = events.into_iter().map(ReadEvent::new).collect();
+        if let Some(accounts) = &context.accounts {
+            accounts.attach(log, &mut events).await?;
+        }
+        Ok(events)
+    };
+    context.log(page).await
 }
 
 /// A projector leans on it that nothing is ever missing between two events.

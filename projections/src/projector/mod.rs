@@ -21,6 +21,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::accounts::Accounts;
 use crate::applied::{AppliedError, applied_through};
 use crate::checkpoint::{Attempt, Checkpoint, Owner};
 use crate::folder::{Folder, Shape, Typed, TypedRows};
@@ -44,14 +45,14 @@ pub use operate::{Leftovers, OperateError};
 /// cannot go on does not hold up the others.
 ///
 /// ```no_run
-/// use postfold_projections::models::{Balances, Changelogs, Preferences};
+/// use postfold_projections::models::{Balances, Preferences, Statements};
 /// use postfold_projections::{MongoStore, Projector, database_name};
 /// use tokio_util::sync::CancellationToken;
 ///
 /// # async fn example(log: postfold::Log, mongodb_uri: &str) -> Result<(), Box<dyn std::error::Error>> {
 /// let store = MongoStore::connect(mongodb_uri, &database_name(log.ledger_name())).await?;
 /// let shutdown = CancellationToken::new();
-/// Projector::new(log, store).with(Balances).with(Changelogs).with(Preferences).run(shutdown).await?;
+/// Projector::new(log, store).with(Balances).with(Preferences).with_rows(Statements).run(shutdown).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -63,6 +64,7 @@ pub struct Projector {
     settings: Arc<Settings>,
     reporter: Reporter,
     name: String,
+    accounts: Arc<Accounts>,
 }
 
 /// Where each projection was when [`Projector::run`] ended.
@@ -129,6 +131,7 @@ impl Projector {
             settings: Arc::new(Settings::default()),
             reporter: Reporter::default(),
             name: format!("process {}", std::process::id()),
+            accounts: Arc::new(Accounts::new()),
         }
     }
 
@@ -242,7 +245,7 @@ impl Projector {
     pub async fn rebuild(&self, projection: &str, shutdown: CancellationToken) -> Result<RebuildReport, RebuildError> {
         self.check()?;
         let folder = self.find(projection)?;
-        let context = self.context(&*folder, shutdown, Lease::endless());
+        let context = self.context_alone(&*folder, shutdown);
         let rebuild = Rebuild { context, folder, log: Arc::clone(&self.log), reporter: self.reporter.clone() };
         rebuild.run().await
     }
@@ -256,7 +259,7 @@ impl Projector {
     pub async fn verify(&self, projection: &str, shutdown: CancellationToken) -> Result<Verification, VerifyError> {
         self.check()?;
         let folder = self.find(projection)?;
-        let context = self.context(&*folder, shutdown, Lease::endless());
+        let context = self.context_alone(&*folder, shutdown);
         let (log, reporter) = (Arc::clone(&self.log), self.reporter.clone());
         let verify = Verify { context, folder, log, reporter, now: jiff::Timestamp::now() };
         verify.run().await
@@ -273,7 +276,15 @@ impl Projector {
             settings: Arc::clone(&self.settings),
             cancel,
             lease,
+            // Pages of the log are shared, so whoever reads one reads for all.
+            accounts: self.folders.iter().any(|folder| folder.reads_accounts()).then(|| Arc::clone(&self.accounts)),
         }
+    }
+
+    /// The context of one that reads pages for itself, and for no longer than it wants to.
+    fn context_alone(&self, folder: &dyn Folder, cancel: CancellationToken) -> Context {
+        let accounts = folder.reads_accounts().then(|| Arc::clone(&self.accounts));
+        Context { accounts, ..self.context(folder, cancel, Lease::endless()) }
     }
 
     fn new_owner(&self) -> Owner {

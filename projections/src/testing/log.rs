@@ -1,9 +1,6 @@
-//! For tests of projections: a log to write by hand, and given / when / then.
-//!
-//! What is here panics where a test should fail.
+//! A log to write by hand.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt::Debug;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,16 +9,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use postfold::event::{self, AccountOpened, EntryPosted, PostedLeg, SideAmount};
 use postfold::hash::Fields;
-use postfold::{AccountType, Event, Hash, Head, Limits, Position};
+use postfold::{AccountType, Event, Hash, Head, Limits, Payload, Position};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use crate::event::ReadEvent;
-use crate::folder::{Folder, State, Typed};
 use crate::log::{EntityChange, LogError, LogSource};
-use crate::projection::{Change, FoldError, Projection};
 
 /// A log in memory, written event by event, with a hash chain like the real one. Clones share it.
 ///
@@ -40,6 +34,9 @@ struct Written {
     events: Vec<Event>,
     versions: HashMap<String, i64>,
 }
+
+/// The envelope of a command without remarks.
+const PLAIN_META: &str = r#"{"fingerprint":""}"#;
 
 /// When the event at position 0 would have been recorded: 2026-01-01T00:00:00Z.
 const EPOCH_SECONDS: i64 = 1_767_225_600;
@@ -99,6 +96,25 @@ impl EventLog {
     ///
     /// When `data` or `meta` is no JSON.
     pub fn append_with(&self, stream: Option<&str>, kind: &str, data: &str, meta: &str) -> Event {
+        self.write(stream, kind, [data, meta], None)
+    }
+
+    /// An event that takes effect at another time than it is recorded.
+    ///
+    /// # Panics
+    ///
+    /// When `data` is no JSON.
+    pub fn append_effective(&self, kind: &str, data: &str, effective_at: Timestamp) -> Event {
+        self.write(None, kind, [data, PLAIN_META], Some(effective_at))
+    }
+
+    fn write(
+        &self,
+        stream: Option<&str>,
+        kind: &str,
+        [data, meta]: [&str; 2],
+        effective_at: Option<Timestamp>,
+    ) -> Event {
         let mut written = self.lock();
         let Written { events, versions } = &mut *written;
         let position = events.last().map_or(Position::START, |last| last.position).next();
@@ -117,7 +133,7 @@ impl EventLog {
             schema: 1,
             data: raw(data),
             meta: raw(meta),
-            effective_at: recorded_at,
+            effective_at: effective_at.unwrap_or(recorded_at),
             recorded_at,
             hash: Hash::genesis(&self.ledger),
         };
@@ -126,6 +142,22 @@ impl EventLog {
         events.push(event.clone());
         self.length.send_replace(events.len());
         event
+    }
+
+    /// An event as another log has it, such as that of a ledger in memory.
+    ///
+    /// # Panics
+    ///
+    /// When it is not the one that comes next.
+    pub fn copy(&self, event: Event) {
+        let mut written = self.lock();
+        let next = written.events.last().map_or(Position::START, |last| last.position).next();
+        assert_eq!(event.position, next, "the position of the event copied");
+        if let (Some(stream), Some(version)) = (&event.stream, event.version) {
+            written.versions.insert(stream.clone(), version);
+        }
+        written.events.push(event);
+        self.length.send_replace(written.events.len());
     }
 
     /// Takes away everything behind this position, as if the log was restored from a backup.
@@ -146,11 +178,12 @@ impl EventLog {
     }
 
     fn append(&self, stream: Option<&str>, kind: &str, data: &str) -> Event {
-        self.append_with(stream, kind, data, r#"{"fingerprint":""}"#)
+        self.append_with(stream, kind, data, PLAIN_META)
     }
 
-    fn events(&self) -> Vec<Event> {
-        self.lock().events.clone()
+    /// The events from this place on.
+    pub(super) fn events(&self, from: usize) -> Vec<Event> {
+        self.lock().events.get(from..).unwrap_or_default().to_vec()
     }
 
     fn lock(&self) -> MutexGuard<'_, Written> {
@@ -194,6 +227,16 @@ impl LogSource for EventLog {
         Ok(self.lock().events.iter().skip(place(after)).take(limit).cloned().collect())
     }
 
+    async fn opened(&self, accounts: &[(&str, &str)]) -> Result<Vec<AccountOpened>, LogError> {
+        let opened = |event: &Event| match event.payload() {
+            Ok(Payload::AccountOpened(opened)) => Some(opened),
+            _ => None,
+        };
+        let all = self.events(0);
+        let wanted = |opened: &AccountOpened| accounts.contains(&(&*opened.account, &*opened.currency));
+        Ok(all.iter().filter_map(opened).filter(wanted).collect())
+    }
+
     async fn hash_at(&self, position: Position) -> Result<Option<Hash>, LogError> {
         if position == Position::START {
             return Ok(Some(Hash::genesis(&self.ledger)));
@@ -202,7 +245,7 @@ impl LogSource for EventLog {
     }
 
     async fn changes(&self, entity: &str) -> Result<Vec<EntityChange>, LogError> {
-        let ours = self.events().into_iter().filter(|event| event.stream.as_deref() == Some(entity));
+        let ours = self.events(0).into_iter().filter(|event| event.stream.as_deref() == Some(entity));
         let change = |event: Event| EntityChange {
             position: event.position,
             kind: event.kind,
@@ -216,175 +259,6 @@ impl LogSource for EventLog {
         let mut length = self.length.subscribe();
         // The time being up is an answer, not an error.
         let _ = tokio::time::timeout(timeout, length.wait_for(|length| *length > after)).await;
-        Ok(())
-    }
-}
-
-/// Given some events, when further ones come, then these are the documents.
-///
-/// Between any two events every document goes through BSON and back, as it would through a database:
-/// a document that does not survive that fails the test.
-///
-/// ```
-/// use postfold_projections::models::Preferences;
-/// use postfold_projections::testing::Scenario;
-///
-/// Scenario::<Preferences>::new()
-///     .given(|log| {
-///         log.change("user/42", "preference.changed", r#"{"theme": "dark"}"#);
-///     })
-///     .when(|log| {
-///         log.change("user/42", "preference.changed", r#"{"mail": {"weekly": true}}"#);
-///     })
-///     .then_touches(&["user/42"])
-///     .then("user/42", |preference| {
-///         assert_eq!(preference.version, 2);
-///         assert_eq!(preference.preferences.get_str("theme").unwrap(), "dark");
-///     })
-///     .then_none("user/43");
-/// ```
-pub struct Scenario<P: Projection> {
-    folder: Typed<P>,
-    log: EventLog,
-    folded: usize,
-    documents: BTreeMap<String, State>,
-    touched: Vec<String>,
-    refused: Option<FoldError>,
-}
-
-impl<P: Projection> Default for Scenario<P> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<P: Projection> Scenario<P> {
-    /// An empty log, no documents.
-    pub fn new() -> Self {
-        Self {
-            folder: Typed::new(),
-            log: EventLog::new("scenario"),
-            folded: 0,
-            documents: BTreeMap::new(),
-            touched: Vec::new(),
-            refused: None,
-        }
-    }
-
-    /// Events that came before.
-    ///
-    /// # Panics
-    ///
-    /// When one of them cannot be folded.
-    pub fn given(mut self, write: impl FnOnce(&EventLog)) -> Self {
-        write(&self.log);
-        if let Err(error) = self.catch_up() {
-            panic!("what was given cannot be folded: {error}");
-        }
-        self
-    }
-
-    /// The events that the test is about.
-    pub fn when(mut self, write: impl FnOnce(&EventLog)) -> Self {
-        write(&self.log);
-        self.touched.clear();
-        self.refused = self.catch_up().err();
-        self
-    }
-
-    /// There is a document with this key, and `check` is content with it.
-    ///
-    /// # Panics
-    ///
-    /// When there is none, or the events could not be folded.
-    pub fn then(self, key: &str, check: impl FnOnce(&P::Document)) -> Self {
-        self.assert_folded();
-        let Some(document) = self.documents.get(key).and_then(|state| state.downcast_ref()) else {
-            panic!("there is no document {key:?}, only {:?}", self.documents.keys());
-        };
-        check(document);
-        self
-    }
-
-    /// The document with this key is this one.
-    ///
-    /// # Panics
-    ///
-    /// When it is not, or the events could not be folded.
-    pub fn then_is(self, key: &str, expected: &P::Document) -> Self
-    where
-        P::Document: PartialEq + Debug,
-    {
-        self.then(key, |found| assert_eq!(found, expected, "the document {key:?}"))
-    }
-
-    /// There is no document with this key.
-    ///
-    /// # Panics
-    ///
-    /// When there is one, or the events could not be folded.
-    pub fn then_none(self, key: &str) -> Self {
-        self.assert_folded();
-        assert!(!self.documents.contains_key(key), "there is a document {key:?}");
-        self
-    }
-
-    /// These are the keys that the events of `when` touched, in any order.
-    ///
-    /// # Panics
-    ///
-    /// When they are not, or the events could not be folded.
-    pub fn then_touches(self, keys: &[&str]) -> Self {
-        self.assert_folded();
-        let sorted = |keys: &mut Vec<String>| {
-            keys.sort_unstable();
-            keys.dedup();
-        };
-        let (mut expected, mut found) = (keys.iter().map(|key| (*key).to_owned()).collect(), self.touched.clone());
-        sorted(&mut expected);
-        sorted(&mut found);
-        assert_eq!(found, expected, "the keys touched");
-        self
-    }
-
-    /// An event of `when` could not be folded, and `check` is content with the reason.
-    ///
-    /// # Panics
-    ///
-    /// When all could be folded.
-    pub fn then_refuses(self, check: impl FnOnce(&FoldError)) -> Self {
-        let Some(error) = &self.refused else { panic!("the events could all be folded") };
-        check(error);
-        self
-    }
-
-    fn assert_folded(&self) {
-        if let Some(error) = &self.refused {
-            panic!("an event could not be folded: {error}");
-        }
-    }
-
-    fn catch_up(&mut self) -> Result<(), FoldError> {
-        for event in self.log.events().into_iter().skip(self.folded) {
-            self.folded += 1;
-            let event = ReadEvent::new(event);
-            for key in self.folder.keys(&event)? {
-                self.fold(key, &event)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn fold(&mut self, key: String, event: &ReadEvent) -> Result<(), FoldError> {
-        match self.folder.fold(self.documents.get(&key), &key, event)?.change {
-            Change::Put(state) => {
-                let stored = self.folder.encode(&state)?;
-                self.documents.insert(key.clone(), self.folder.decode(&stored)?);
-            }
-            Change::Delete => drop(self.documents.remove(&key)),
-            Change::Keep => {}
-        }
-        self.touched.push(key);
         Ok(())
     }
 }
