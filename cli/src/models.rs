@@ -1,6 +1,6 @@
 //! The read models of this program.
 
-use postfold_projections::models::{Balances, Changelogs, Entities, Preferences, Statements};
+use postfold_projections::models::{Balances, Changelogs, Dashboards, Entities, Preferences, Statements};
 use postfold_projections::{Projection, Projector, RowProjection};
 
 /// Projections, each by its name; without a log and a store yet.
@@ -15,7 +15,8 @@ struct Model {
 impl Models {
     /// What comes with the ledger.
     pub(crate) fn stock() -> Self {
-        Self::default().with(Balances).with_rows(Statements).with(Changelogs).with(Preferences).with(Entities)
+        let money = Self::default().with(Balances).with_rows(Statements).with(Dashboards);
+        money.with_rows(Changelogs).with(Preferences).with(Entities)
     }
 
     /// And this projection.

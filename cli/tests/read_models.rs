@@ -14,7 +14,7 @@ use support::{Models, run, transfer};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The read models that the command comes with, in its order.
-const MODELS: [&str; 5] = ["balances", "statements", "changelogs", "preferences", "entities"];
+const MODELS: [&str; 6] = ["balances", "statements", "dashboards", "changelogs", "preferences", "entities"];
 
 /// Whether the field has this value in the status of every model.
 fn all(models: &Models, field: &str, value: i64) -> bool {

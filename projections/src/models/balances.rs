@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use postfold::event::{AccountOpened, Payload, PostedLeg};
+use postfold::event::{AccountOpened, Payload};
 use postfold::{AccountType, Position, Side};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::add;
 use crate::event::ReadEvent;
-use crate::projection::{Change, FoldError, Keys, Projection};
+use crate::projection::{Change, FoldError, Index, Keys, Projection};
 
 /// One document per account and currency: the collection `balances`.
 ///
@@ -93,10 +93,9 @@ impl Balances {
         [account, "|", currency].concat()
     }
 
-    /// Whether this is the key of the leg's account.
-    pub(super) fn is_key(key: &str, leg: &PostedLeg) -> bool {
-        let account = key.strip_suffix(leg.currency.as_str()).and_then(|rest| rest.strip_suffix('|'));
-        account == Some(leg.account.as_str())
+    /// The account and the currency of a key.
+    pub(super) fn account_of(key: &str) -> Result<(&str, &str), FoldError> {
+        key.rsplit_once('|').ok_or_else(|| FoldError::new(format!("{key:?} is no account and currency")))
     }
 }
 
@@ -104,6 +103,10 @@ impl Projection for Balances {
     type Document = Balance;
     const NAME: &'static str = "balances";
     const VERSION: u32 = 1;
+
+    fn indexes() -> Vec<Index> {
+        vec![Index::ascending(["owner"]).sparse()]
+    }
 
     fn keys(event: &ReadEvent) -> Result<Keys, FoldError> {
         Ok(match event.payload()? {
@@ -113,14 +116,11 @@ impl Projection for Balances {
     }
 
     fn fold(document: Option<&Balance>, key: &str, event: &ReadEvent) -> Result<Change<Balance>, FoldError> {
-        match event.payload()? {
-            Payload::AccountOpened(opened) => Ok(Change::Put(open(opened, event.recorded_at))),
-            payload => {
-                let before =
-                    document.ok_or_else(|| FoldError::new("the entry names an account that was never opened"))?;
-                moved(before.clone(), payload, key, event).map(Change::Put)
-            }
+        if let Payload::AccountOpened(opened) = event.payload()? {
+            return Ok(Change::Put(open(opened, event.recorded_at)));
         }
+        let before = document.ok_or_else(|| FoldError::new("the entry names an account that was never opened"))?;
+        moved(before.clone(), key, event).map(Change::Put)
     }
 }
 
@@ -143,9 +143,10 @@ fn open(opened: &AccountOpened, recorded_at: Timestamp) -> Balance {
     }
 }
 
-fn moved(mut balance: Balance, payload: &Payload, key: &str, event: &ReadEvent) -> Result<Balance, FoldError> {
-    for moved in payload.movements().filter(|moved| Balances::is_key(key, moved.leg)) {
-        if moved.leg.amount.side() == balance.normal {
+fn moved(mut balance: Balance, key: &str, event: &ReadEvent) -> Result<Balance, FoldError> {
+    let (account, currency) = Balances::account_of(key)?;
+    for moved in event.moves_of(account, currency)? {
+        if moved.side == balance.normal {
             balance.posted = add(balance.posted, moved.posted)?;
             balance.pending_in = add(balance.pending_in, moved.pending)?;
         } else {

@@ -134,7 +134,11 @@ impl RowProjection for Statements {
         let mut running =
             carry.cloned().ok_or_else(|| FoldError::new("the entry names an account that was never opened"))?;
         let mut rows = Vec::with_capacity(1);
-        for (place, leg) in (0..).zip(entry.legs).filter(|(_, leg)| Balances::is_key(key, leg)) {
+        let (account, currency) = Balances::account_of(key)?;
+        for moved in event.moves_of(account, currency)? {
+            // What a settle releases comes behind its legs, and is no line.
+            let Some(leg) = entry.legs.get(moved.leg) else { break };
+            let place = u32::try_from(moved.leg).unwrap_or(u32::MAX);
             rows.push((place, entry.row(&mut running, place, leg, event)?));
         }
         Ok(Added { carry: Change::Put(running), rows })
@@ -189,8 +193,7 @@ impl<'a> Entry<'a> {
         leg: &PostedLeg,
         event: &ReadEvent,
     ) -> Result<StatementRow, FoldError> {
-        let mut amount = leg.amount.amount();
-        amount.rescale(running.posted.scale());
+        let amount = super::at_scale(leg.amount.amount(), running.posted.scale());
         let change = if leg.amount.side() == running.normal { amount } else { -amount };
         running.posted = super::add(running.posted, change)?;
         Ok(StatementRow {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use postfold::Position;
-use postfold_projections::models::{Balances, Changelogs, Preferences};
+use postfold_projections::models::{Balances, Entities, Preferences};
 use postfold_projections::testing::EventLog;
 use postfold_projections::{
     AppliedError, Change, FoldError, Keys, MemoryStore, Phase, Projection, Projector, ReadEvent, Settings, State, Store,
@@ -27,7 +27,7 @@ async fn projections_that_are_close_to_each_other_read_each_page_of_the_log_once
     let settings = Settings { batch_events_max: 50, ..Settings::default() };
     let all = Projector::new(log.clone(), MemoryStore::new())
         .with(Preferences)
-        .with(Changelogs)
+        .with(Entities)
         .with(Balances)
         .settings(settings);
     all.catch_up(CancellationToken::new()).await.unwrap();
@@ -43,11 +43,11 @@ async fn a_projection_that_is_new_catches_up_beside_the_others() {
     for _ in 0..100 {
         log.change("user/9", "preference.changed", "{}");
     }
-    let all = old.with(Changelogs).with(Balances);
+    let all = old.with(Entities).with(Balances);
     let report = all.catch_up(CancellationToken::new()).await.unwrap();
     assert!(report.projections.iter().all(|outcome| outcome.position == Position::new(600)));
     assert_whole::<Preferences>(&store, &log).await;
-    assert_whole::<Changelogs>(&store, &log).await;
+    assert_whole::<Entities>(&store, &log).await;
     assert_whole::<Balances>(&store, &log).await;
 }
 

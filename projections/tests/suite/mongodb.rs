@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bson::Bson;
 use postfold::Position;
-use postfold_projections::models::{Changelogs, Preferences};
+use postfold_projections::models::{Entities, Preferences};
 use postfold_projections::testing::EventLog;
 use postfold_projections::{
     Change, FoldError, Halt, Index, Keys, MongoStore, Projection, Projector, ReadEvent, Row, RunError, Settings, Store,
@@ -149,15 +149,15 @@ async fn whatever_data_an_embedder_records_comes_back_from_the_server() {
         // Once more, so that it is replaced and not only inserted.
         log.change(&format!("thing/{number}"), "preference.changed", text);
     }
-    let projector = Projector::new(log.clone(), database.store.clone()).with(Changelogs).with(Preferences);
+    let projector = Projector::new(log.clone(), database.store.clone()).with(Entities).with(Preferences);
     let one_by_one = projector.clone().settings(Settings { batch_events_max: 1, ..settings() });
     one_by_one.catch_up(CancellationToken::new()).await.unwrap();
-    assert_whole::<Changelogs>(&database.store, &log).await;
+    assert_whole::<Entities>(&database.store, &log).await;
     assert_whole::<Preferences>(&database.store, &log).await;
-    let changelogs = stored(&database.store, "changelogs").await;
+    let entities = stored(&database.store, "entities").await;
     for (number, text) in texts.iter().enumerate() {
-        let (_, document) = &changelogs[&Changelogs::key(&format!("thing/{number}"), 2)];
-        let back = json::from_bson(&Bson::Document(document.get_document("data").unwrap().clone())).unwrap();
+        let (_, document) = &entities[&format!("thing/{number}")];
+        let back = json::from_bson(&Bson::Document(document.get_document("state").unwrap().clone())).unwrap();
         assert_eq!(json::to_bson(&back).unwrap(), json::to_bson(text).unwrap());
     }
     for model in projector.names() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postfold::{Account, Change, Data, Entry, Ledger, PostgresSettings};
-use postfold_projections::models::{Balance, Balances, Changelogs, Preferences};
+use postfold_projections::models::{Balance, Balances, Changelogs, Entities, Preferences, Statements};
 use postfold_projections::{MemoryStore, Projector, Store};
 use rust_decimal::Decimal;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,8 @@ async fn the_balances_are_those_of_the_ledger_on_the_servers() {
 
 async fn the_balances_are_those_of_the_ledger(ledger: &Ledger, store: impl Store + Clone) {
     let log = ledger.log().clone();
-    let projector = Projector::new(log.clone(), store.clone()).with(Balances).with(Changelogs).with(Preferences);
+    let keyed = Projector::new(log.clone(), store.clone()).with(Balances).with(Entities).with(Preferences);
+    let projector = keyed.with_rows(Statements).with_rows(Changelogs);
     let shutdown = CancellationToken::new();
     let running = tokio::spawn({
         let (projector, shutdown) = (projector.clone(), shutdown.clone());
@@ -62,7 +63,8 @@ async fn the_balances_are_those_of_the_ledger(ledger: &Ledger, store: impl Store
         assert_eq!(texts(found.posted, found.available), texts(expected.posted, expected.available), "{key}");
         assert_eq!((found.account_type, found.normal), (expected.account_type, expected.normal));
     }
-    for (model, documents) in [("balances", 2), ("changelogs", 1), ("preferences", 1)] {
+    let models = [("balances", 2), ("entities", 1), ("preferences", 1), ("statements", 80), ("changelogs", 1)];
+    for (model, documents) in models {
         for _ in 0..2 {
             let found = projector.verify(model, CancellationToken::new()).await.unwrap();
             assert!(found.is_clean(), "{:?}", found.differences);

@@ -145,3 +145,24 @@ fn an_entry_on_an_account_that_was_never_opened_is_refused() {
         .when(|log| drop(log.post("a", "b", "EUR", Decimal::ONE)))
         .then_refuses(|error| assert_eq!(error.to_string(), "the entry names an account that was never opened"));
 }
+
+#[test]
+fn an_entry_of_very_many_legs_is_folded_account_by_account() {
+    let leg = |account: String, amount| PostedLeg { account, currency: "EUR".into(), amount };
+    let accounts = || (0..2_000).map(|number| format!("wallet:{number}"));
+    let mut legs: Vec<_> = accounts().map(|account| leg(account, SideAmount::Credit(eur("1")))).collect();
+    legs.push(leg("bank".into(), SideAmount::Debit(eur("2000"))));
+    legs.insert(7, leg("wallet:3".into(), SideAmount::Credit(eur("5"))));
+    legs.insert(8, leg("bank".into(), SideAmount::Debit(eur("5"))));
+    Scenario::<Balances>::new()
+        .given(|log| {
+            log.open_account("bank", "EUR", AccountType::Asset);
+            for account in accounts() {
+                log.open_account(&account, "EUR", AccountType::Liability);
+            }
+        })
+        .when(|log| drop(log.post_entry(&EntryPosted::new(legs))))
+        .then("bank|EUR", |bank| assert_eq!(bank.posted, eur("2005.00")))
+        .then("wallet:3|EUR", |wallet| assert_eq!(wallet.posted, eur("6.00")))
+        .then("wallet:1999|EUR", |wallet| assert_eq!(wallet.posted, eur("1.00")));
+}

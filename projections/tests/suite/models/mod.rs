@@ -1,6 +1,10 @@
 //! The models that come with the ledger.
 
+mod agreement;
 mod balances;
 mod changelogs;
+mod dashboards;
 mod entities;
+mod pages;
 mod preferences;
+mod statements;
