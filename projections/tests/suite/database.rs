@@ -6,6 +6,7 @@ use uuid::Uuid;
 /// A database of one test's own on the server that `MONGODB_URI` names.
 pub(crate) struct Database {
     pub(crate) store: MongoStore,
+    pub(crate) name: String,
 }
 
 impl Database {
@@ -19,7 +20,7 @@ impl Database {
         let name = format!("postfold_test_{}", Uuid::now_v7().simple());
         let store =
             MongoStore::connect_with(&uri, &name, settings).await.expect("MONGODB_URI names a server that answers");
-        Self { store }
+        Self { store, name }
     }
 
     /// Not in `Drop`: that cannot wait for the server.
