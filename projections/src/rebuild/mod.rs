@@ -264,10 +264,10 @@ impl Rebuild {
             hash: reached.hash,
         };
         let marked = switch::begin(context, &mark).await?.ok_or(RebuildError::Superseded(context.projection))?;
-        // The live model can go no further now; the new one must not be behind it when it takes over.
-        // A live model beyond the head was folded from another log: there is nothing to reach there.
+        // The live model can go no further now, and no document of it may be ahead of the new one's. Some may be
+        // ahead of their checkpoint, whose writer died or was about to move it; none is ahead of the log.
         let head = context.log(|| self.log.head()).await?.position;
-        tail.follow(reached, marked.furthest().min(head)).await?;
+        tail.follow(reached, head).await?;
         tail.applier.flush().await?;
         if !switch::finish(context, marked, Some((reached.position, reached.hash))).await? {
             return Err(RebuildError::Gone(context.projection));

@@ -183,6 +183,28 @@ async fn a_switch_never_takes_the_model_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_switch_never_takes_a_document_back_that_is_ahead_of_its_checkpoint() {
+    let (log, store) = (log_of_notes(20), MemoryStore::new());
+    catch_up(&log, &store).await;
+    // As above, but the live projector dies between its documents and its checkpoint.
+    let meanwhile = {
+        let (log, store) = (log.clone(), store.clone());
+        Box::pin(async move {
+            for number in 20..30 {
+                write_note(&log, number);
+            }
+            let dying = Faulty::at(&store, 1, Fault::DiesBefore).only("swap_bucket");
+            let died = dying.life.clone();
+            projector(&log, dying, Settings::default()).catch_up(died).await.unwrap();
+        })
+    };
+    let late = Faulty::at(&store, 1, Fault::Suspended(meanwhile)).only("swap_header");
+    let report = projector(&log, late, small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap();
+    assert_eq!(report.position, Position::new(30));
+    assert_whole::<Notes>(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_later_rebuild_wins_and_the_earlier_gives_way() {
     for write in 0.. {
         let (log, store) = (log_of_notes(20), MemoryStore::new());
