@@ -20,7 +20,7 @@ use crate::readers::{Read, Readers};
 use crate::stack::{Server, Stack};
 
 /// Rounds that share a ledger, whose log grows meanwhile.
-const ROUNDS_PER_LEDGER: u64 = 10;
+const ROUNDS_PER_LEDGER: u64 = 5;
 /// Projectors at a time, at most.
 const PROJECTORS_MAX: usize = 3;
 /// Into how many buckets a rebuild deals a model's keys.
