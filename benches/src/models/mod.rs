@@ -29,8 +29,8 @@ use raw::Raw;
 const BATCH_EVENTS: usize = 20_000;
 /// Events of a page that is only read.
 const PAGE_EVENTS: usize = 5_000;
-/// The ceiling of a rebuild's memory.
-const MEMORY: &str = "256MiB";
+/// The ceiling of a rebuild's memory, in MiB.
+const MEMORY: &str = "256";
 
 /// The database of the bench's read models.
 pub(crate) struct Models {
