@@ -62,7 +62,7 @@ impl Models {
         let took = started.elapsed();
         store.shutdown().await;
         report.map_err(|error| BenchError::Models(error.to_string()))?;
-        Ok(of_events(log, took).await?)
+        of_events(log, took).await
     }
 
     /// Guarded replaces of the documents that catching up with the log touches, batch by batch.
@@ -71,7 +71,7 @@ impl Models {
         let raw = Raw::connect(&self.uri, &self.database).await?;
         let took = raw.replace(&batches).await?;
         raw.end().await;
-        Ok(of_events(log, took).await?)
+        of_events(log, took).await
     }
 
     /// The rows of the statements, inserted into an empty collection with the same indexes.
@@ -80,7 +80,7 @@ impl Models {
         let raw = Raw::connect(&self.uri, &self.database).await?;
         let took = raw.insert_again(&["statements"], raw::Indexes::Before).await?;
         raw.end().await;
-        Ok(of_events(log, took).await?)
+        of_events(log, took).await
     }
 
     /// The final documents of all models, inserted, and their indexes built.
@@ -91,7 +91,7 @@ impl Models {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let took = raw.insert_again(&names, raw::Indexes::After).await?;
         raw.end().await;
-        Ok(of_events(log, took).await?)
+        of_events(log, took).await
     }
 
     /// One model rebuilt from nothing.
@@ -103,7 +103,7 @@ impl Models {
         let took = started.elapsed();
         store.shutdown().await;
         report.map_err(|error| BenchError::Models(error.to_string()))?;
-        Ok(of_events(log, took).await?)
+        of_events(log, took).await
     }
 
     /// All models rebuilt, as an operator does it.
@@ -142,7 +142,7 @@ impl Models {
         }
         store.shutdown().await;
         // Two models, and each reads the log once.
-        Ok(of_events(log, took / 2).await?)
+        of_events(log, took / 2).await
     }
 
     /// The log, read and decoded by two readers in turn, and nothing done with it.

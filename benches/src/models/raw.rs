@@ -122,8 +122,8 @@ impl Raw {
     }
 
     async fn send(&self, commands: impl Iterator<Item = RawDocumentBuf>) -> Result<(), BenchError> {
-        let send = |command| self.database.run_raw_command(command).into_future();
-        let sent = stream::iter(commands).map(send).buffered(IN_FLIGHT);
+        let run = |command| self.database.run_raw_command(command).into_future();
+        let sent = stream::iter(commands).map(run).buffered(IN_FLIGHT);
         let answers: Vec<Document> = sent.try_collect().await?;
         match answers.iter().find_map(|answer| answer.get_array("writeErrors").ok()) {
             Some(errors) => Err(BenchError::Models(format!("the bare driver's writes were refused: {errors:?}"))),
