@@ -2,8 +2,8 @@
 //!
 //! | step | who dies after it leaves |
 //! |---|---|
-//! | (a) mark: `switching: {to, uuid}` by compare-and-set, with a new epoch | the mark: whoever finds it ends the switch |
-//! | (b) rename the collection of that UUID over the stable one | the same |
+//! | (a) mark: `switching: {to, uuid}` by compare-and-set, with a new epoch | the mark: whoever finds it drops what is not renamed, and the old model stays |
+//! | (b) rename the collection of that UUID over the stable one | the mark: whoever finds it ends the switch |
 //! | (c) sweep documents of earlier generations | the same |
 //! | (d) clear the mark, by compare-and-set | nothing to do |
 //!
@@ -90,8 +90,13 @@ pub(crate) async fn settle(context: &Context, marked: Checkpoint) -> Result<(), 
     let Some(found) = load(context).await? else { return Ok(()) };
     let mut ours = found.next();
     ours.epoch = found.epoch.saturating_add(1);
-    if found.switching.is_some() && swap_header(context, &found, &ours).await? {
+    let Some(mark) = &found.switching else { return Ok(()) };
+    if swap_header(context, &found, &ours).await? {
         tracing::warn!(projection = context.projection, "a switch of generations was left half-way; ending it");
+        // Only who folded it knows whether it has come as far as the live model. One that was renamed has; any
+        // other goes, and the live model stays. A rebuilder that was only slow finds nothing to rename.
+        let side = mark.to.collection(context.projection);
+        context.store("drop a collection", || context.store.drop_collection(&side)).await?;
         finish(context, ours, None).await?;
     }
     Ok(())

@@ -205,6 +205,40 @@ async fn a_switch_never_takes_a_document_back_that_is_ahead_of_its_checkpoint() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_switch_that_somebody_else_ends_takes_no_document_back() {
+    let (log, store) = (log_of_notes(20), MemoryStore::new());
+    catch_up(&log, &store).await;
+    // The live model goes further before the switch is marked, and the rebuilder dies right after the mark.
+    let meanwhile = {
+        let (log, store) = (log.clone(), store.clone());
+        Box::pin(async move {
+            for number in 20..30 {
+                write_note(&log, number);
+            }
+            catch_up(&log, &store).await;
+        })
+    };
+    let late = Faulty::at(&store, 1, Fault::Suspended(meanwhile)).only("swap_header");
+    let dying = Faulty::at(&late, 1, Fault::DiesAfter).only("swap_header");
+    let died = dying.life.clone();
+    projector(&log, dying, small_steps()).rebuild("notes", died).await.unwrap_err();
+    let before = store.scan("notes", None, None, 1_000).await.unwrap();
+
+    // Whoever ends the switch does so before it claims the bucket, and dies there.
+    let next = Faulty::at(&store, 0, Fault::DiesBefore).only("swap_bucket");
+    let died = next.life.clone();
+    projector(&log, next, Settings::default()).catch_up(died).await.unwrap();
+    assert_eq!(store.checkpoint("notes").await.unwrap().unwrap().switching, None, "the switch was ended");
+    let now = store.scan("notes", None, None, 1_000).await.unwrap();
+    for row in before.into_iter().filter(|row| row.state.is_some()) {
+        let there = now.iter().find(|now| now.id == row.id).unwrap_or_else(|| panic!("{} is missing", row.id));
+        assert!(there.position >= row.position, "{} went back from {} to {}", row.id, row.position, there.position);
+    }
+    catch_up(&log, &store).await;
+    assert_whole::<Notes>(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_later_rebuild_wins_and_the_earlier_gives_way() {
     for write in 0.. {
         let (log, store) = (log_of_notes(20), MemoryStore::new());
