@@ -78,6 +78,13 @@ impl Worker {
             let mut session = self.open(&checkpoint).await?;
             let ended = session.run(reached).await;
             let before = session.into_checkpoint();
+            let ended = match ended {
+                // A switch of generations took away what the fold was given: that says nothing about the event.
+                Err(Stop::Halt(Halt::Fold { .. }) | Stop::Poison(_)) if self.was_switched(&before).await? => {
+                    Err(Stop::Suspended)
+                }
+                ended => ended,
+            };
             checkpoint = match ended {
                 Err(Stop::Displaced) => self.adopt(&before, false).await?,
                 Err(Stop::Suspended) => self.adopt(&before, true).await?,
@@ -145,6 +152,12 @@ impl Worker {
     async fn create_collection(&self) -> Result<(), Stop> {
         let (context, indexes) = (&self.context, self.folder.indexes());
         context.store("create the collection", || context.store.create(context.projection, &indexes)).await
+    }
+
+    /// Whether another generation has taken over since, or is about to.
+    async fn was_switched(&self, before: &Checkpoint) -> Result<bool, Stop> {
+        let found = self.load().await?;
+        Ok(found.is_some_and(|found| found.switching.is_some() || found.generation != before.generation))
     }
 
     /// After the lease ran out, or somebody else changed the checkpoint: carries on where the bucket is still

@@ -223,3 +223,58 @@ async fn rows_live_rebuilt_and_verified_on_the_server() {
     assert!(projector.verify("trail", CancellationToken::new()).await.unwrap().is_clean());
     database.drop().await;
 }
+
+/// Rows of things that have to be opened before anything else happens to them.
+struct Opened;
+
+impl RowProjection for Opened {
+    type Row = Step;
+    type Carry = Touches;
+    const NAME: &'static str = "opened";
+    const VERSION: u32 = 1;
+
+    fn keys(event: &ReadEvent) -> Result<Keys, FoldError> {
+        Ok(event.entity().map_or_else(Keys::none, Keys::one))
+    }
+
+    fn fold(carry: Option<&Touches>, key: &str, event: &ReadEvent) -> Result<Added<Touches, Step>, FoldError> {
+        if carry.is_none() && event.kind != "thing.opened" {
+            return Err(FoldError::new("it was never opened"));
+        }
+        Trail::fold(carry, key, event)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn carries_that_a_switch_took_away_stop_no_projector() {
+    const THINGS: i64 = 30;
+    let (log, store) = (EventLog::new("test"), MemoryStore::new());
+    let happens = |kind: &str| {
+        for thing in 0..THINGS {
+            log.change(&format!("thing/{thing}"), kind, "{}");
+        }
+    };
+    let projector = || {
+        // What a batch needs is read from the store.
+        let settings = Settings { cache_documents_max: 1, ..Settings::default() };
+        Projector::new(log.clone(), store.clone()).with_rows(Opened).settings(settings)
+    };
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn({
+        let (projector, shutdown) = (projector(), shutdown.clone());
+        async move { projector.run(shutdown).await }
+    });
+    let minute = std::time::Duration::from_mins(1);
+    happens("thing.opened");
+    projector().applied_through("opened", Position::new(THINGS), minute).await.unwrap();
+    while store.checkpoint("opened").await.unwrap().unwrap().buckets[0].carried < Position::new(THINGS) {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+
+    projector().rebuild("opened", shutdown.clone()).await.unwrap();
+    happens("thing.moved");
+    projector().applied_through("opened", Position::new(2 * THINGS), minute).await.unwrap();
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(store.count("opened").await.unwrap(), u64::try_from(2 * THINGS).unwrap());
+}
