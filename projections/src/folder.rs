@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::checkpoint::{Attempt, Checkpoint};
 use crate::event::ReadEvent;
 use crate::projection::{Added, Change, FoldError, Index, Keys, ORDINAL_MAX, OnPoison, Projection, RowProjection};
 use crate::store::{DOCUMENT_BYTES_MAX, RESERVED_FIELDS};
@@ -36,6 +37,17 @@ pub(crate) trait Folder: Send + Sync {
     fn expires_at(&self, state: &State) -> Option<Timestamp>;
     fn encode(&self, state: &State) -> Result<RawDocumentBuf, FoldError>;
     fn decode(&self, document: &RawDocument) -> Result<State, FoldError>;
+}
+
+impl dyn Folder + '_ {
+    /// The checkpoint of a model that nobody has folded yet.
+    pub(crate) fn first_checkpoint(&self, ledger: &str, generation: i64, buckets: usize) -> Checkpoint {
+        let mut first = Checkpoint::new(self.name(), ledger, self.version(), generation, buckets, Timestamp::now());
+        if self.shape() == Shape::Rows {
+            first.carry = Some(Attempt { generation, epoch: first.epoch }.carry_collection(self.name()));
+        }
+        first
+    }
 }
 
 /// What the documents of a model are.

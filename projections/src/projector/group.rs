@@ -178,8 +178,7 @@ impl<'a> Group<'a> {
         for folder in &self.projector.folders {
             if !checkpoints.contains_key(folder.name()) {
                 // A bucket that nobody has yet: whoever claims it creates the checkpoint.
-                let first = self.projector.first_checkpoint(&**folder);
-                checkpoints.insert(folder.name().to_owned(), first);
+                checkpoints.insert(folder.name().to_owned(), self.first_checkpoint(&**folder));
             }
         }
         self.roll.observe(store.members().await?, Instant::now());
@@ -269,12 +268,17 @@ impl<'a> Group<'a> {
             bucket: unit.bucket,
             us: self.us.clone(),
             seen_epoch,
-            first: projector.first_checkpoint(&**folder),
+            first: self.first_checkpoint(&**folder),
             until: self.until,
             reporter: projector.reporter.clone(),
         };
         self.working.insert(unit, stop);
         self.tasks.spawn(async move { (unit, worker.run().await) });
+    }
+
+    fn first_checkpoint(&self, folder: &dyn Folder) -> Checkpoint {
+        let Projector { log, settings, .. } = &*self.projector;
+        folder.first_checkpoint(log.ledger_name(), 1, settings.buckets)
     }
 
     fn stop_all(&self, projection: &str) {

@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 use crate::accounts::Accounts;
 use crate::applied::{AppliedError, applied_through};
-use crate::checkpoint::{Attempt, Checkpoint, Owner};
-use crate::folder::{Folder, Shape, Typed, TypedRows};
+use crate::checkpoint::Owner;
+use crate::folder::{Folder, Typed, TypedRows};
 use crate::halt::Halt;
 use crate::log::{LogError, LogSource};
 use crate::patience::Context;
@@ -289,17 +289,6 @@ impl Projector {
 
     fn new_owner(&self) -> Owner {
         Owner { id: Uuid::now_v7().to_string(), name: self.name.clone() }
-    }
-
-    /// The checkpoint of a model that nobody has folded yet.
-    fn first_checkpoint(&self, folder: &dyn Folder) -> Checkpoint {
-        let (name, buckets) = (folder.name(), self.settings.buckets);
-        let mut first =
-            Checkpoint::new(name, self.log.ledger_name(), folder.version(), 1, buckets, jiff::Timestamp::now());
-        if folder.shape() == Shape::Rows {
-            first.carry = Some(Attempt { generation: 1, epoch: 1 }.carry_collection(name));
-        }
-        first
     }
 
     fn find(&self, name: &str) -> Result<Arc<dyn Folder>, ConfigError> {

@@ -25,7 +25,7 @@ use crate::progress::{Phase, Stage, count};
 use crate::reader::{Slice, continues, read_page};
 use crate::store::Parked;
 
-/// Events of a page that is read for one parked key.
+/// Events of a page that is folded again, at most; a batch's own bound holds besides.
 const REFOLD_PAGE_EVENTS: usize = 2_000;
 
 /// See the module.
@@ -93,6 +93,8 @@ impl<'a> Session<'a> {
 
     /// Ends when everything that is asked for is in the checkpoint, or with the reason why not.
     pub(crate) async fn run(&mut self, reached: &mut Position) -> Result<(), Stop> {
+        // Until all of it is folded again, what is in memory is less than what is carried: nothing may be stored.
+        self.warm_up().await?;
         let ended = self.follow(reached).await;
         // No command of ours is in flight when this returns. What was sent before the trouble still counts, as
         // long as nothing before it is missing.
@@ -105,13 +107,14 @@ impl<'a> Session<'a> {
             };
         }
         *reached = self.own()?.position;
-        let flushed = if whole && !self.broken { self.flush().await } else { Ok(()) };
+        // A batch that halted half-way may have left states that no row is stored for.
+        whole &= matches!(ended, Ok(()) | Err(Stop::Cancelled)) && !self.broken;
+        let flushed = if whole { self.flush().await } else { Ok(()) };
         ended.and(flushed)
     }
 
     async fn follow(&mut self, reached: &mut Position) -> Result<(), Stop> {
         let worker = self.worker;
-        self.warm_up().await?;
         for parked in self.applier.parking().released() {
             if self.target.has(&parked.key) {
                 self.refold(&parked).await?;
@@ -267,7 +270,7 @@ impl<'a> Session<'a> {
         let context = &self.worker.context;
         let mut at = carried;
         while at < position {
-            let mut events = read_page(self.worker.feed.log(), at, REFOLD_PAGE_EVENTS, context).await?;
+            let mut events = self.page_again(at).await?;
             events.retain(|event| event.position <= position);
             if events.is_empty() {
                 return Err(Halt::LogDiffers { projection: context.projection, position }.into());
@@ -313,7 +316,7 @@ impl<'a> Session<'a> {
         let mut at = Position::new(parked.position.get() - 1);
         while at < self.own()?.position {
             let end = self.own()?.position;
-            let mut events = read_page(self.worker.feed.log(), at, REFOLD_PAGE_EVENTS, context).await?;
+            let mut events = self.page_again(at).await?;
             events.retain(|event| event.position <= end);
             let mut rest = &*events;
             if rest.is_empty() {
@@ -331,6 +334,12 @@ impl<'a> Session<'a> {
         context.store("unpark a key", || context.store.unpark(projection, generation, key)).await?;
         tracing::info!(projection, key, "a parked key has caught up");
         Ok(())
+    }
+
+    async fn page_again(&self, after: Position) -> Result<Vec<ReadEvent>, Stop> {
+        let context = &self.worker.context;
+        let limit = context.settings.batch_events_max.min(REFOLD_PAGE_EVENTS);
+        read_page(self.worker.feed.log(), after, limit, context).await
     }
 
     fn own(&self) -> Result<&Bucket, Stop> {

@@ -16,7 +16,7 @@ use super::graves::Graves;
 use super::parking::{self, Parking, entity};
 use super::session::Session;
 use crate::checkpoint::{Bucket, Checkpoint, Halted, Owner};
-use crate::folder::{Folder, Shape};
+use crate::folder::Folder;
 use crate::halt::{Halt, Poison, Stop};
 use crate::metrics;
 use crate::patience::Context;
@@ -145,13 +145,17 @@ impl Worker {
         if documents > 0 && self.load().await?.is_none() {
             return Err(Halt::NoCheckpoint { projection: name }.into());
         }
-        self.create_collection().await?;
+        self.create_collections(&self.first).await?;
         context.store("create the checkpoint", || context.store.create_checkpoint(&self.first)).await.map(drop)
     }
 
-    async fn create_collection(&self) -> Result<(), Stop> {
+    async fn create_collections(&self, of: &Checkpoint) -> Result<(), Stop> {
         let (context, indexes) = (&self.context, self.folder.indexes());
-        context.store("create the collection", || context.store.create(context.projection, &indexes)).await
+        context.store("create the collection", || context.store.create(context.projection, &indexes)).await?;
+        match &of.carry {
+            Some(carry) => context.store("create the collection", || context.store.create(carry, &[])).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether another generation has taken over since, or is about to.
@@ -234,17 +238,18 @@ impl Worker {
             return Err(Halt::LogDiffers { projection, position: bucket.position }.into());
         }
         let there = self.context.store("list collections", || self.context.store.collections()).await?;
-        if !there.iter().any(|collection| collection.name == projection) {
-            if checkpoint.furthest() > Position::START {
-                let message = "its collection is gone; run `postfold project rebuild --only` with its name".to_owned();
-                return Err(Halt::Refused { projection, what: "write documents", message }.into());
-            }
-            self.create_collection().await?;
+        let wanted = [Some(projection), checkpoint.carry.as_deref()];
+        let lacks = |name: &&str| !there.iter().any(|collection| collection.name == **name);
+        if checkpoint.furthest() == Position::START {
+            self.create_collections(checkpoint).await?;
+        } else if let Some(gone) = wanted.into_iter().flatten().find(lacks) {
+            let message = format!("the collection {gone} is gone; run `postfold project rebuild --only` with its name");
+            return Err(Halt::Refused { projection, what: "write documents", message }.into());
         }
         self.report_drift().await?;
         let target = Target {
             collection: projection.into(),
-            carry: checkpoint.carry.as_deref().filter(|_| self.folder.shape() == Shape::Rows).map(Into::into),
+            carry: checkpoint.carry.as_deref().map(Into::into),
             generation: checkpoint.generation,
             bucket: self.bucket,
             buckets: checkpoint.buckets.len(),

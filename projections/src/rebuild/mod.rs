@@ -152,8 +152,7 @@ impl Rebuild {
         let (name, ledger) = (context.projection, self.log.ledger_name());
         loop {
             let Some(found) = context.store("read the checkpoint", || context.store.checkpoint(name)).await? else {
-                let buckets = context.settings.buckets;
-                let first = Checkpoint::new(name, ledger, self.folder.version(), 0, buckets, jiff::Timestamp::now());
+                let first = self.folder.first_checkpoint(ledger, 0, context.settings.buckets);
                 context.store("create the checkpoint", || context.store.create_checkpoint(&first)).await?;
                 continue;
             };
@@ -198,7 +197,10 @@ impl Rebuild {
                 context.store("drop a collection", || context.store.drop_collection(&found.name)).await?;
             }
         }
-        context.store("create the collection", || context.store.create(collection, &[])).await
+        for new in [Some(collection), self.carry(attempt).as_deref()].into_iter().flatten() {
+            context.store("create the collection", || context.store.create(new, &[])).await?;
+        }
+        Ok(())
     }
 
     async fn applier(&self, attempt: &Attempt, collection: &str) -> Result<Applier, Stop> {

@@ -142,7 +142,9 @@ impl<S: Store> Store for Faulty<S> {
     }
 
     async fn fetch(&self, collection: &str, ids: &[&str]) -> Result<Vec<Row>, StoreError> {
-        self.read(self.inner.fetch(collection, ids)).await
+        // Strikes only where it is asked for by name.
+        let fetch = self.inner.fetch(collection, ids);
+        if self.only == Some("fetch") { self.write("fetch", fetch).await } else { self.read(fetch).await }
     }
 
     async fn marks(&self, collection: &str, ids: &[&str]) -> Result<Vec<Mark>, StoreError> {

@@ -143,6 +143,50 @@ async fn rows_are_whole_after_a_crash_at_any_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rows_are_whole_when_a_projector_is_stopped_while_it_folds_again_what_a_dead_one_carried() {
+    let log = log_of_notes(40);
+    let mut stopped = 0;
+    for write in 0.. {
+        let dies = |store: &MemoryStore| Faulty::at(store, write, Fault::DiesBefore);
+        for fetch in 0.. {
+            let store = MemoryStore::new();
+            let dying = dies(&store);
+            let died = dying.life.clone();
+            projector(&log, dying, small_steps()).catch_up(died.clone()).await.unwrap();
+            if !died.is_cancelled() {
+                assert!(stopped > 100, "too few steps to tell anything: {stopped}");
+                return;
+            }
+            let stop = CancellationToken::new();
+            let asked = stop.clone();
+            let asks = Fault::Suspended(Box::pin(async move { asked.cancel() }));
+            let stopping = Faulty::at(&store, fetch, asks).only("fetch");
+            projector(&log, stopping.clone(), small_steps()).catch_up(stop).await.unwrap();
+            catch_up(&log, &store, Settings::default()).await;
+            assert_whole(&store, &log).await;
+            if !stopping.struck() {
+                break;
+            }
+            stopped += 1;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_are_not_folded_on_where_what_their_keys_carry_is_gone() {
+    let (log, store) = (log_of_notes(20), MemoryStore::new());
+    catch_up(&log, &store, tiny_steps()).await;
+    let carry = store.checkpoint("trail").await.unwrap().unwrap().carry.unwrap();
+    store.drop_collection(&carry).await.unwrap();
+    write_note(&log, 20);
+    let ended = projector(&log, store.clone(), tiny_steps()).catch_up(CancellationToken::new()).await;
+    let halt = ended.expect_err("it halts").to_string();
+    assert!(halt.contains(&carry) && halt.contains("rebuild"), "{halt}");
+    projector(&log, store.clone(), tiny_steps()).rebuild("trail", CancellationToken::new()).await.unwrap();
+    assert_whole(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rebuild_gives_the_rows_that_following_gave_and_following_goes_on_from_it() {
     let (log, store) = (log_of_notes(60), MemoryStore::new());
     catch_up(&log, &store, tiny_steps()).await;
@@ -165,21 +209,28 @@ async fn a_rebuild_gives_the_rows_that_following_gave_and_following_goes_on_from
 #[tokio::test(start_paused = true)]
 async fn a_rebuild_of_rows_that_dies_at_any_write_leaves_them_whole() {
     let log = log_of_notes(30);
-    for write in 0.. {
-        let store = MemoryStore::new();
-        catch_up(&log, &store, tiny_steps()).await;
-        let dying = Faulty::at(&store, write, Fault::DiesAfter);
-        let died = dying.life.clone();
-        let ended = projector(&log, dying.clone(), tiny_steps()).rebuild("trail", died).await;
-        assert_whole(&store, &log).await;
-        (30..40).for_each(|number| write_note(&log, number));
-        catch_up(&log, &store, tiny_steps()).await;
-        assert_whole(&store, &log).await;
-        log.restore_to(Position::new(30));
-        if !dying.struck() {
-            ended.unwrap();
-            assert!(write > 15, "too few steps to tell anything: {write}");
-            return;
+    for is_first in [false, true] {
+        for write in 0.. {
+            let store = MemoryStore::new();
+            if !is_first {
+                catch_up(&log, &store, tiny_steps()).await;
+            }
+            let dying = Faulty::at(&store, write, Fault::DiesAfter);
+            let died = dying.life.clone();
+            let ended = projector(&log, dying.clone(), tiny_steps()).rebuild("trail", died).await;
+            if !is_first {
+                assert_whole(&store, &log).await;
+            }
+            (30..40).for_each(|number| write_note(&log, number));
+            // Many batches: what is carried comes back from the store.
+            catch_up(&log, &store, tiny_steps()).await;
+            assert_whole(&store, &log).await;
+            log.restore_to(Position::new(30));
+            if !dying.struck() {
+                ended.unwrap();
+                assert!(write > 15, "too few steps to tell anything: {write}");
+                break;
+            }
         }
     }
 }
