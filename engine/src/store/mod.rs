@@ -68,7 +68,7 @@ pub(crate) trait Store: Send + Sync {
     ) -> Result<Vec<Event>, Error>;
 
     /// Up to `limit` postings behind `after`, in the order of the key (account, position, leg), of those
-    /// that stand behind the position `from`. Only an empty page says that there are no more.
+    /// that stand behind the position `from`, or before the first one. Only an empty page says that there are no more.
     async fn postings(&self, after: PostingKey, from: Position, limit: usize) -> Result<Vec<PostingRow>, Error>;
 
     /// Up to `limit` accounts behind `after`, in order of their numbers, as they are stored as of a position.
@@ -76,6 +76,12 @@ pub(crate) trait Store: Send + Sync {
 
     /// Up to `limit` places of streams behind `after`, in order of stream and version.
     async fn streams(&self, after: &StreamKey, limit: usize) -> Result<Vec<StreamKey>, Error>;
+
+    /// Rows that stand where the log has no place for them: an event or an account before the first position, an
+    /// account behind the end. None, unless somebody wrote past the engine.
+    async fn strays(&self) -> Result<Vec<Stray>, Error> {
+        Ok(Vec::new())
+    }
 
     /// The look-ups behind the queries.
     fn queries(&self) -> &dyn Queries;
@@ -195,7 +201,9 @@ pub(crate) struct PostingRow {
 /// An account as it is stored, with the totals of its newest posting.
 #[derive(Debug)]
 pub(crate) struct StoredAccount {
-    pub(crate) facts: Facts,
+    pub(crate) id: AccountId,
+    /// Or why they cannot be read.
+    pub(crate) facts: Result<Facts, String>,
     pub(crate) totals: Totals,
 }
 
@@ -204,6 +212,17 @@ pub(crate) struct StoredAccount {
 pub(crate) struct StreamKey {
     pub(crate) stream: String,
     pub(crate) version: i64,
+    pub(crate) position: Position,
+}
+
+/// A row that stands where the log has no place for it.
+#[derive(Debug)]
+pub(crate) struct Stray {
+    /// Table and column that say where it stands.
+    pub(crate) column: String,
+    /// Where it stands.
+    pub(crate) stands_at: i64,
+    /// Where the log is not as it must be, if it belongs there.
     pub(crate) position: Position,
 }
 

@@ -14,7 +14,7 @@ use crate::log::Log;
 use crate::money;
 use crate::position::Position;
 use crate::state::{Account, AccountId, Facts, Totals};
-use crate::store::PostingRow;
+use crate::store::{PostingRow, StoredAccount};
 
 /// Drawn anew for each run of the program: whoever alters rows cannot know it, and so cannot look for
 /// rows that add up to the same digest.
@@ -72,9 +72,9 @@ impl Books {
         while after < at {
             let page = log.store().accounts(after, at, PAGE_ROWS).await?;
             let Some(last) = page.last() else { break };
-            after = last.facts.id;
-            for stored in page {
-                books.add(Arc::new(stored.facts), stored.totals);
+            after = last.id;
+            for StoredAccount { id, facts, totals } in page {
+                books.add(Arc::new(facts.map_err(|what| Error::Damaged { position: id, what })?), totals);
             }
         }
         Ok(books)

@@ -35,9 +35,19 @@ pub(super) fn pages(log: Log, start: Head, upto: Position) -> Pages {
     let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
     tokio::spawn(async move {
         let mut before = start;
+        let mut limit = PAGE_ROWS;
         while before.position < upto {
-            let page = match log.page(before.position, PAGE_ROWS).await {
+            let page = match log.page(before.position, limit).await {
                 Ok(page) => page,
+                Err(Error::Damaged { position, what }) => {
+                    let rows_before = position.get() - before.position.get() - 1;
+                    match usize::try_from(rows_before) {
+                        Ok(rows) if rows > 0 && rows < limit => limit = rows,
+                        // What comes behind it could not be folded.
+                        _ => return drop(sender.send(Ok(unreadable(before, position, what))).await),
+                    }
+                    continue;
+                }
                 Err(error) => return drop(sender.send(Err(error)).await),
             };
             let page: Vec<Event> = page.into_iter().take_while(|event| event.position <= upto).collect();
@@ -51,6 +61,12 @@ pub(super) fn pages(log: Log, start: Head, upto: Position) -> Pages {
         }
     });
     Pages(receiver)
+}
+
+/// The end of what can be read.
+fn unreadable(before: Head, position: Position, what: String) -> JoinHandle<Page> {
+    let problems = vec![Problem::new(position, "event", what)];
+    tokio::spawn(async move { Page { end: before, events: Vec::new(), problems } })
 }
 
 /// Pages in order, checked.

@@ -6,6 +6,7 @@
 //! | every total | the events are folded anew; each posting that the fold makes and each posting that is stored goes into its account's digest |
 //! | every account | as it is stored, against the event that opened it |
 //! | every stream | versions from 1 on, without a gap, in the order of the log |
+//! | what is elsewhere | no row stands before the first position, no account or posting behind the head |
 //!
 //! Each table is read once, in its own order, page by page: memory grows with accounts, not with
 //! events. Where two digests differ, a further pass compares posting by posting and names the first
@@ -63,7 +64,7 @@ impl Report {
 pub struct Problem {
     /// Where.
     pub position: Position,
-    /// In which table and column.
+    /// In which table and column; the table alone where its row cannot be read.
     pub column: String,
     /// What is there, and what should be.
     pub message: String,
@@ -112,7 +113,7 @@ pub async fn verify_between(
     upto: Option<Position>,
     progress: impl FnMut(Progress),
 ) -> Result<Report, Error> {
-    let head = log.head().await?.position;
+    let head = head(log).await?;
     let range = Range { after: after.min(head), upto: upto.map_or(head, |upto| upto.min(head)).max(after.min(head)) };
     let told = Told::new(range, progress);
     let books = Books::as_of(log, range.after).await?;
@@ -123,7 +124,8 @@ pub async fn verify_between(
     let differing = books.differing(&stored.digests);
     let mut problems = std::mem::take(&mut books.problems);
     problems.extend(wrong_versions);
-    problems.extend(stored.beyond(log).await?);
+    problems.extend(stored.outside(log).await?);
+    problems.extend(rows::strays(log).await?);
     problems.extend(postings::compare(log, range, &differing).await?);
     problems.extend(rows::accounts(log, range, &books, &differing).await?);
     // Stable: of one position, what its row says comes before what its postings say.
@@ -132,6 +134,15 @@ pub async fn verify_between(
     problems.truncate(PROBLEMS_MAX);
     let (events, postings) = told.so_far();
     Ok(Report { after: range.after, head: end, events, postings, accounts: books.len(), problems_total, problems })
+}
+
+/// Where the log ends, also where the row there cannot be read.
+async fn head(log: &Log) -> Result<Position, Error> {
+    match log.head().await {
+        Ok(head) => Ok(head.position),
+        Err(Error::Damaged { position, .. }) => Ok(position),
+        Err(error) => Err(error),
+    }
 }
 
 /// The part of the log that is verified.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::books::{Books, Digest};
-use super::{PAGE_ROWS, Problem, Range, chain};
+use super::{PAGE_ROWS, Problem, Range, chain, head};
 use crate::error::Error;
 use crate::log::Log;
 use crate::position::Position;
@@ -19,6 +19,8 @@ pub(super) struct Stored {
     pub(super) digests: HashMap<AccountId, Digest>,
     /// A posting beyond what is verified, the last by position: its event must be in the log by now.
     last_beyond: Option<PostingKey>,
+    /// A posting before the first position, where no event can be.
+    before_start: Option<PostingKey>,
 }
 
 /// Reads every posting of the range once, in the order of its table.
@@ -39,19 +41,27 @@ pub(super) async fn digest(log: &Log, range: Range, mut done: impl FnMut(u64)) -
 
 impl Stored {
     fn add(&mut self, range: Range, row: &PostingRow) {
-        if row.key.position <= range.upto {
+        if row.key.position == Position::START {
+            self.before_start = Some(row.key);
+        } else if row.key.position <= range.upto {
             self.digests.entry(row.key.account).or_default().add(row);
         } else if self.last_beyond.is_none_or(|last| last.position < row.key.position) {
             self.last_beyond = Some(row.key);
         }
     }
 
-    /// A posting and its event are written together, so one that was read has its event in the log.
-    pub(super) async fn beyond(&self, log: &Log) -> Result<Option<Problem>, Error> {
-        let Some(key) = self.last_beyond else { return Ok(None) };
-        let head = log.head().await?.position;
-        let message = format!("account {} has a posting here, and the log ends at {head}", key.account);
-        Ok((key.position > head).then(|| Problem::new(key.position, "posting.position", message)))
+    /// A posting and its event are written together, so one that was read has its event in the log: where it has none,
+    /// the first event that is missing is the one behind the head.
+    pub(super) async fn outside(&self, log: &Log) -> Result<Vec<Problem>, Error> {
+        let before = self.before_start.map(|key| {
+            let message = format!("account {} has a posting before the first event", key.account);
+            Problem::new(Position::START, "posting.position", message)
+        });
+        let Some(key) = self.last_beyond else { return Ok(before.into_iter().collect()) };
+        let head = head(log).await?;
+        let message = format!("the log ends at {head}, and account {} has a posting at {}", key.account, key.position);
+        let beyond = (key.position > head).then(|| Problem::new(head.next(), "event.position", message));
+        Ok(before.into_iter().chain(beyond).collect())
     }
 }
 

@@ -7,8 +7,8 @@ use super::{PAGE_ROWS, Problem, Range};
 use crate::error::Error;
 use crate::log::Log;
 use crate::position::Position;
-use crate::state::AccountId;
-use crate::store::{StoredAccount, StreamKey};
+use crate::state::{AccountId, Facts};
+use crate::store::{StoredAccount, Stray, StreamKey};
 
 /// The accounts as they are stored, with the totals of their newest posting, against the events.
 ///
@@ -25,17 +25,25 @@ pub(super) async fn accounts(
     loop {
         let page = log.store().accounts(after, range.upto, PAGE_ROWS).await?;
         let Some(last) = page.last() else { break };
-        after = last.facts.id;
-        for stored in page {
-            let Some(book) = missing.remove(&stored.facts.id) else {
-                let message = format!("{} in {} was opened by no event", stored.facts.code, stored.facts.currency);
-                problems.push(Problem::new(stored.facts.id, "account.account_id", message));
+        after = last.id;
+        for StoredAccount { id, facts, totals } in page {
+            let facts = match facts {
+                Ok(facts) => facts,
+                Err(why) => {
+                    problems.push(Problem::new(id, "account", why));
+                    missing.remove(&id);
+                    continue;
+                }
+            };
+            let Some(book) = missing.remove(&id) else {
+                let message = format!("{} in {} was opened by no event", facts.code, facts.currency);
+                problems.push(Problem::new(id, "account.account_id", message));
                 continue;
             };
-            problems.extend(wrong_fact(book, &stored));
-            if stored.totals != book.totals && !differing.contains(&stored.facts.id) {
-                let message = format!("{}: {:?} stored, {:?} folded", book.facts.code, stored.totals, book.totals);
-                problems.push(Problem::new(stored.facts.id, "posting.position", message));
+            problems.extend(wrong_fact(book, &facts));
+            if totals != book.totals && !differing.contains(&id) {
+                let message = format!("{}: {totals:?} stored, {:?} folded", book.facts.code, book.totals);
+                problems.push(Problem::new(id, "posting.position", message));
             }
         }
     }
@@ -46,8 +54,8 @@ pub(super) async fn accounts(
     Ok(problems)
 }
 
-fn wrong_fact(book: &Book, stored: &StoredAccount) -> Option<Problem> {
-    let (folded, stored) = (&book.facts, &stored.facts);
+fn wrong_fact(book: &Book, stored: &Facts) -> Option<Problem> {
+    let folded = &book.facts;
     let columns = [
         ("account.code", stored.code.to_string(), folded.code.to_string()),
         ("account.currency", stored.currency.to_string(), folded.currency.to_string()),
@@ -57,6 +65,15 @@ fn wrong_fact(book: &Book, stored: &StoredAccount) -> Option<Problem> {
     ];
     let (column, stored, folded) = columns.into_iter().find(|(_, stored, folded)| stored != folded)?;
     Some(Problem::new(book.facts.id, column, format!("{stored} is stored, the account was opened with {folded}")))
+}
+
+/// Rows that stand where the log has no place for them.
+pub(super) async fn strays(log: &Log) -> Result<Vec<Problem>, Error> {
+    let problem = |stray: Stray| {
+        let message = format!("a row stands at {}, where the log has none", stray.stands_at);
+        Problem::new(stray.position, &stray.column, message)
+    };
+    Ok(log.store().strays().await?.into_iter().map(problem).collect())
 }
 
 /// Versions count the events of a stream, from 1, in the order of the log.
@@ -77,7 +94,10 @@ pub(super) async fn streams(log: &Log, range: Range) -> Result<Vec<Problem>, Err
                 let message = format!("{} was {at}, this is version {}", row.stream, row.version);
                 problems.push(Problem::new(row.position, "event.version", message));
             }
-            before = row;
+            // Of two at one version the first is the one that others follow.
+            if (&row.stream, row.version) != (&before.stream, before.version) {
+                before = row;
+            }
         }
     }
 }

@@ -133,8 +133,11 @@ impl Store for MemoryStore {
         // They are kept in the order in which they were opened, which is that of their numbers.
         let behind = log.accounts.partition_point(|facts| facts.id <= after);
         let accounts = log.accounts[behind..].iter().take_while(|facts| facts.id <= at).take(limit);
-        let stored =
-            |facts: &Arc<Facts>| StoredAccount { facts: facts.as_ref().clone(), totals: log.totals(facts.id, at) };
+        let stored = |facts: &Arc<Facts>| StoredAccount {
+            id: facts.id,
+            facts: Ok(facts.as_ref().clone()),
+            totals: log.totals(facts.id, at),
+        };
         Ok(accounts.map(stored).collect())
     }
 

@@ -170,8 +170,14 @@ pub(super) fn plain_account(row: &PgRow) -> Result<(Account, u8), Error> {
 
 /// An account for verification: totals that cannot be read are none, and so found to be wrong.
 pub(super) fn stored_account(row: &PgRow) -> Result<StoredAccount, Error> {
-    let (account, scale) = plain_account(row)?;
-    Ok(StoredAccount { totals: totals(row, scale).unwrap_or_default(), facts: Arc::unwrap_or_clone(account.facts) })
+    let id = position(row, "account_id")?;
+    Ok(match plain_account(row) {
+        Ok((account, scale)) => {
+            let totals = totals(row, scale).unwrap_or_default();
+            StoredAccount { id, facts: Ok(Arc::unwrap_or_clone(account.facts)), totals }
+        }
+        Err(why) => StoredAccount { id, facts: Err(why.to_string()), totals: Totals::default() },
+    })
 }
 
 pub(super) fn totals(row: &PgRow, scale: u8) -> Result<Totals, Error> {

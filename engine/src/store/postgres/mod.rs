@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgExecutor, PgPool, PgRow, Postgres};
 use sqlx::{AssertSqlSafe, Row};
@@ -37,7 +38,9 @@ pub use examine::{Examination, SchemaFacts, SchemaTrouble, examine, reach};
 use setup::Schema;
 pub use setup::init;
 
-use super::{AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Queries, Store, StoredAccount, StreamKey};
+use super::{
+    AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Queries, Store, StoredAccount, Stray, StreamKey,
+};
 use crate::command::Command;
 use crate::draft::Draft;
 use crate::error::Error;
@@ -71,6 +74,7 @@ struct Sql {
     postings: String,
     accounts: String,
     streams: String,
+    strays: String,
     queries: QuerySql,
     load_accounts: String,
     load_events: String,
@@ -104,7 +108,7 @@ impl Sql {
             postings: fill(
                 "select account_id, position, leg, posted, pending, debits_posted, credits_posted, debits_pending, \
                  credits_pending from {schema}.posting \
-                 where ledger_id = $1 and (account_id, position, leg) > ($2, $3, $4) and position > $5 \
+                 where ledger_id = $1 and (account_id, position, leg) > ($2, $3, $4) and (position > $5 or position < 1) \
                  order by account_id, position, leg limit $6",
             ),
             accounts: fill(include_str!("accounts.sql")),
@@ -113,6 +117,7 @@ impl Sql {
                  where ledger_id = $1 and stream is not null and (stream, version) > ($2, $3) \
                  order by stream, version limit $4",
             ),
+            strays: fill(include_str!("strays.sql")),
             queries: QuerySql::new(fill),
             load_accounts: fill(include_str!("load_accounts.sql")),
             load_events: fill(include_str!("load_events.sql")),
@@ -210,6 +215,13 @@ impl Store for PostgresStore {
         rows.iter().map(stream_key).collect()
     }
 
+    async fn strays(&self) -> Result<Vec<Stray>, Error> {
+        let query = sqlx::query_as(AssertSqlSafe(self.sql.strays.as_str())).bind(self.ledger_id);
+        let rows: Vec<(String, i64, i64)> = query.fetch_all(&self.pool).await.map_err(failed)?;
+        let stray = |(column, stands_at, position)| Stray { column, stands_at, position: Position::new(position) };
+        Ok(rows.into_iter().map(stray).collect())
+    }
+
     fn queries(&self) -> &dyn Queries {
         self
     }
@@ -265,22 +277,32 @@ fn failed(error: sqlx::Error) -> Error {
     }
 }
 
+/// The event of a row, which holds what the engine wrote unless somebody wrote past it.
 fn event(row: &PgRow) -> Result<Event, Error> {
-    let json = |column: &str| -> Result<_, Error> {
-        let text: String = row.try_get(column).map_err(failed)?;
-        serde_json::value::RawValue::from_string(text)
-            .map_err(|error| Error::Database { code: String::new(), message: error.to_string() })
+    let position = position(row, "position")?;
+    read_event(row, position).map_err(|error| Error::Damaged { position, what: error.to_string() })
+}
+
+fn read_event(row: &PgRow, position: Position) -> Result<Event, sqlx::Error> {
+    let json = |column: &str| {
+        let text: String = row.try_get(column)?;
+        let bytes = text.len();
+        let json = RawValue::from_string(text).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        // White space around it is dropped in reading, and would escape the hash.
+        if json.get().len() == bytes {
+            Ok(json)
+        } else {
+            Err(sqlx::Error::Decode(format!("{column} was altered").into()))
+        }
     };
-    let time = |column: &str| {
-        row.try_get::<jiff_sqlx::Timestamp, _>(column).map(jiff_sqlx::Timestamp::to_jiff).map_err(failed)
-    };
+    let time = |column: &str| row.try_get::<jiff_sqlx::Timestamp, _>(column).map(jiff_sqlx::Timestamp::to_jiff);
     Ok(Event {
-        position: position(row, "position")?,
-        id: row.try_get("id").map_err(failed)?,
-        stream: row.try_get("stream").map_err(failed)?,
-        version: row.try_get("version").map_err(failed)?,
-        kind: row.try_get("kind").map_err(failed)?,
-        schema: row.try_get("schema").map_err(failed)?,
+        position,
+        id: row.try_get("id")?,
+        stream: row.try_get("stream")?,
+        version: row.try_get("version")?,
+        kind: row.try_get("kind")?,
+        schema: row.try_get("schema")?,
         data: json("data")?,
         meta: json("meta")?,
         effective_at: time("effective_at")?,
@@ -292,24 +314,28 @@ fn event(row: &PgRow) -> Result<Event, Error> {
 /// The head that a row tells of; that of an empty log where its columns are null.
 fn head_of(ledger: &str, row: &PgRow) -> Result<Head, Error> {
     let last: Option<i64> = row.try_get("position").map_err(failed)?;
-    let Some(last) = last.map(Position::new) else {
+    let Some(position) = last.map(Position::new) else {
         return Ok(Head { position: Position::START, hash: Hash::genesis(ledger), recorded_at: None });
     };
-    let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at").map_err(failed)?;
-    Ok(Head { position: last, hash: hash(row)?, recorded_at: Some(recorded_at.to_jiff()) })
+    let read = || {
+        let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at")?;
+        Ok(Head { position, hash: hash(row)?, recorded_at: Some(recorded_at.to_jiff()) })
+    };
+    read().map_err(|error: sqlx::Error| Error::Damaged { position, what: error.to_string() })
 }
 
 fn stream_key(row: &PgRow) -> Result<StreamKey, Error> {
     Ok(StreamKey {
         stream: row.try_get("stream").map_err(failed)?,
-        version: row.try_get("version").map_err(failed)?,
+        // Where there is none the row is the last of its stream: as far from the one before as can be.
+        version: row.try_get::<Option<i64>, _>("version").map_err(failed)?.unwrap_or(i64::MAX),
         position: position(row, "position")?,
     })
 }
 
 /// By place, in the order of the statement: there are many of them.
 fn posting(row: &PgRow) -> Result<PostingRow, Error> {
-    let decimal = |column: usize| row.try_get::<Numeric, _>(column).map(|numeric| numeric.0).map_err(failed);
+    let decimal = |column: usize| row.try_get::<Option<Numeric>, _>(column).map(Numeric::or_wrong).map_err(failed);
     let position = |column: usize| row.try_get(column).map(Position::new).map_err(failed);
     Ok(PostingRow {
         key: PostingKey { account: position(0)?, position: position(1)?, leg: row.try_get(2).map_err(failed)? },
@@ -328,10 +354,9 @@ fn position(row: &PgRow, column: &str) -> Result<Position, Error> {
     row.try_get(column).map(Position::new).map_err(failed)
 }
 
-fn hash(row: &PgRow) -> Result<Hash, Error> {
-    let bytes: &[u8] = row.try_get("hash").map_err(failed)?;
-    Hash::from_slice(bytes)
-        .ok_or_else(|| Error::Database { code: String::new(), message: "a hash has 32 bytes".to_owned() })
+fn hash(row: &PgRow) -> Result<Hash, sqlx::Error> {
+    let bytes: &[u8] = row.try_get("hash")?;
+    Hash::from_slice(bytes).ok_or_else(|| sqlx::Error::Decode("a hash has 32 bytes".into()))
 }
 
 fn count(limit: usize) -> i64 {

@@ -11,6 +11,13 @@ use sqlx::{Decode, Type};
 /// near it, so whoever compares finds it to be wrong, where an error would only end the comparison.
 pub(super) struct Numeric(pub(super) Decimal);
 
+impl Numeric {
+    /// The amount, or where there is none one that nobody takes for right.
+    pub(super) fn or_wrong(stored: Option<Self>) -> Decimal {
+        stored.map_or(Decimal::MAX, |numeric| numeric.0)
+    }
+}
+
 impl Type<Postgres> for Numeric {
     fn type_info() -> PgTypeInfo {
         <Decimal as Type<Postgres>>::type_info()
