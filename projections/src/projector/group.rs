@@ -277,7 +277,7 @@ impl<'a> Group<'a> {
     }
 
     fn first_checkpoint(&self, folder: &dyn Folder) -> Checkpoint {
-        let Projector { log, settings, .. } = &*self.projector;
+        let Projector { log, settings, .. } = self.projector;
         folder.first_checkpoint(log.ledger_name(), 1, settings.buckets)
     }
 

@@ -147,10 +147,10 @@ async fn rows_are_whole_when_a_projector_is_stopped_while_it_folds_again_what_a_
     let log = log_of_notes(40);
     let mut stopped = 0;
     for write in 0.. {
-        let dies = |store: &MemoryStore| Faulty::at(store, write, Fault::DiesBefore);
+        let dies_at_write = |store: &MemoryStore| Faulty::at(store, write, Fault::DiesBefore);
         for fetch in 0.. {
             let store = MemoryStore::new();
-            let dying = dies(&store);
+            let dying = dies_at_write(&store);
             let died = dying.life.clone();
             projector(&log, dying, small_steps()).catch_up(died.clone()).await.unwrap();
             if !died.is_cancelled() {
