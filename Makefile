@@ -5,7 +5,7 @@ SHELL := bash
 STACK := deploy/stack.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults-projections stack stack-down stack-env stack-status fmt lint clean
+.PHONY: help demo test laws faults-projections stack stack-down stack-env stack-status fmt lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ demo: stack ## start the servers and run the example bank on them
 
 test: ## check formatting and lints, start the servers, run every test
 	@deploy/test.sh
+
+CASES ?= 2000
+laws: ## try the laws of the ledger on many histories, on both stores: CASES=2000
+	PROPTEST_CASES=$(CASES) cargo test --locked -p postfold-proptests --test laws
 
 ROUNDS ?= 200
 faults-projections: ## kill projectors, rebuilders and servers at random: ROUNDS=200, FAULT_SEED=...

@@ -34,9 +34,11 @@ fn look_up_tests(page: &Path) -> usize {
 
 /// Whether a function is handed to a macro that makes tests of such.
 fn is_made_by_a_macro(source: &str, name: &str) -> bool {
-    source.contains("test] async fn $")
+    let is_law = source.split("law!(").skip(1).any(|law| law.trim_start().starts_with(&format!("{name},")));
+    let is_case = source.contains("test] async fn $")
         && source.contains(&format!("fn {name}<"))
-        && source.contains(&format!("{name},"))
+        && source.contains(&format!("{name},"));
+    is_law || is_case
 }
 
 #[test]

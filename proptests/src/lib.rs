@@ -1,25 +1,50 @@
-//! Property tests for flows on a Postfold ledger.
+//! Property tests for what is built on a Postfold ledger.
 //!
-//! - [`strategy`]: histories of commands, valid and invalid, that shrink well;
-//! - [`model`]: an independent reference model, which shares no code with the engine's rules;
-//! - [`invariant`]: what must hold on any ledger at any time, as functions.
+//! - [`strategy`]: accounts, entries, holds, changes of entities, batches and whole histories, good and bad, which
+//!   meet each other and shrink well; a [`strategy::Mix`] weights them;
+//! - [`history`]: commands in order, with the time that passes between them; sent to a ledger, or printed as JSON Lines;
+//! - [`model`]: an independent reference model of the contract, which shares no code with the engine's rules and says
+//!   what every command has to be answered;
+//! - [`invariant`]: what must hold on any ledger at any time, and one call that checks all of it on a live one.
+//!
+//! How many cases a test tries, and from which seed, is proptest's to say: `PROPTEST_CASES`, `PROPTEST_RNG_SEED`.
+//!
+//! A ledger in PostgreSQL is tested as one in memory is: open it with a [`ManualClock`](postfold::ManualClock) and
+//! send the history.
 //!
 //! ```
-//! use postfold::{Account, Entry, Ledger};
-//! use rust_decimal::dec;
+//! use std::sync::Arc;
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let ledger = Ledger::in_memory();
-//! ledger.open(Account::asset("till", "EUR")).await?;
-//! ledger.open(Account::income("sales", "EUR")).await?;
-//! ledger.post(Entry::new("sale-1").debit("till", dec!(5)).credit("sales", dec!(5))).await?;
+//! use postfold::{Ledger, ManualClock};
+//! use postfold_proptests::model::{Expected, Model};
+//! use postfold_proptests::strategy::{self, Mix};
+//! use postfold_proptests::{History, history, invariant};
+//! use proptest::test_runner::{Config, TestCaseError, TestRunner};
 //!
-//! postfold_proptests::invariant::check_all(ledger.log()).await?;
-//! # Ok(())
-//! # }
+//! async fn answers_as_the_model_does(history: &History) -> Result<(), TestCaseError> {
+//!     let fail = |error: postfold::Error| TestCaseError::fail(error.to_string());
+//!     let clock = Arc::new(ManualClock::new(history::start()));
+//!     let ledger = Ledger::builder().clock(clock.clone()).in_memory();
+//!     let mut model = Model::new();
+//!     for answered in history.send(&ledger, &clock).await.map_err(fail)? {
+//!         model.set_clock(answered.clock);
+//!         proptest::prop_assert_eq!(Expected::from(&answered.outcome), model.apply(answered.command));
+//!     }
+//!     let checked = invariant::check_all(ledger.log()).await.map_err(fail)?;
+//!     proptest::prop_assert!(checked.is_whole(), "{checked}");
+//!     Ok(())
+//! }
+//!
+//! let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! let mut runner = TestRunner::new(Config { cases: 10, ..Config::default() });
+//! let histories = strategy::history(&Mix::default(), 0..20);
+//! runner.run(&histories, |history| runtime.block_on(answers_as_the_model_does(&history)))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod history;
 pub mod invariant;
 pub mod model;
 pub mod strategy;
+
+pub use history::{History, Step};
