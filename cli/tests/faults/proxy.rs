@@ -60,7 +60,7 @@ impl Proxy {
         let proxy = Self(Arc::new(inner));
         let accepting = proxy.clone();
         // Ends with the process: a client may come at any time.
-        spawn(move || listener.incoming().flatten().for_each(|client| accepting.connect(client)));
+        spawn(move || listener.incoming().flatten().for_each(|client| accepting.connect(&client)));
         Ok(proxy)
     }
 
@@ -88,7 +88,7 @@ impl Proxy {
     }
 
     /// A server that is away refuses, and so does this.
-    fn connect(&self, client: TcpStream) {
+    fn connect(&self, client: &TcpStream) {
         let Ok(server) = TcpStream::connect(self.0.server) else { return };
         let clones = || Some((client.try_clone().ok()?, server.try_clone().ok()?));
         let (Some(up), Some(down), Some(kept)) = (clones(), clones(), clones()) else { return };

@@ -167,7 +167,7 @@ async fn a_rebuild_beside_a_running_projector_loses_nothing() {
 fn goes_further_before_the_mark(
     log: &EventLog,
     store: &MemoryStore,
-    live: impl Store,
+    way: impl Store,
     life: CancellationToken,
 ) -> Faulty {
     let log = log.clone();
@@ -175,7 +175,7 @@ fn goes_further_before_the_mark(
         for number in 20..30 {
             write_note(&log, number);
         }
-        projector(&log, live, Settings::default()).catch_up(life).await.unwrap();
+        projector(&log, way, Settings::default()).catch_up(life).await.unwrap();
     });
     Faulty::at(store, 1, Fault::Suspended(meanwhile)).only("swap_header")
 }
