@@ -358,10 +358,17 @@ impl State {
 
     // What was read from the log as of the head.
 
-    pub(crate) fn load_code(&mut self, code: &str, accounts: Vec<Account>) {
-        self.codes.load(code.into(), accounts.iter().map(|account| account.facts.id).collect());
-        for account in accounts {
-            self.accounts.load(account.facts.id, account);
+    /// Of each code, its accounts. One of them may have been forgotten while another, or the code, is changed by
+    /// what is not in the log yet: that one is kept as it is here.
+    pub(crate) fn load_codes(&mut self, codes: Vec<(String, Vec<Account>)>) {
+        let (codes_kept, accounts_kept) = (self.codes.under_way(), self.accounts.under_way());
+        for (code, accounts) in codes {
+            if !codes_kept.contains(code.as_str()) {
+                self.codes.load(code.into(), accounts.iter().map(|account| account.facts.id).collect());
+            }
+            for account in accounts.into_iter().filter(|account| !accounts_kept.contains(&account.facts.id)) {
+                self.accounts.load(account.facts.id, account);
+            }
         }
     }
 

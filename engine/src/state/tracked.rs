@@ -43,6 +43,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Tracked<K, V> {
         self.map.put(key, value);
     }
 
+    /// What has changes that may still be taken back: newer than anything that can be read from the log.
+    pub(crate) fn under_way(&self) -> HashSet<K> {
+        self.undo.iter().map(|(key, _)| key.clone()).collect()
+    }
+
     pub(crate) fn mark(&self) -> usize {
         self.undo.len()
     }

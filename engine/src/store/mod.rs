@@ -131,9 +131,7 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Puts what was loaded into the state, as of whose head it was; everything needed must then be there.
     pub(crate) fn fill(self, state: &mut State, needs: &[Need]) -> Result<(), Error> {
-        for (code, accounts) in self.codes {
-            state.load_code(&code, accounts);
-        }
+        state.load_codes(self.codes);
         for (code, currency) in self.currencies {
             state.load_currency(&code, currency);
         }

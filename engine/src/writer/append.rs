@@ -1,7 +1,8 @@
 //! Appending a draft until it is known what became of it.
 
 use std::sync::Arc;
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use crate::draft::Draft;
 use crate::error::Error;
@@ -44,9 +45,10 @@ pub(super) async fn append(store: Arc<dyn Store>, settings: Settings, draft: Dra
                     }
                 }
             }
-            // Nothing can be concluded from a refusal to connect while a first attempt is open.
-            Err(AppendError::Failed(Error::Unavailable(why))) if unknown => {
-                appended = Err(AppendError::Unknown(Error::Unavailable(why)));
+            // Nothing can be concluded from how a later attempt failed (no connection, a lock held by the first one)
+            // while that first one is open.
+            Err(AppendError::Failed(error)) if unknown => {
+                appended = Err(AppendError::Unknown(error));
                 continue;
             }
             other => return other,

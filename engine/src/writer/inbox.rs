@@ -60,6 +60,11 @@ impl Inbox {
         !self.waiting.is_empty()
     }
 
+    /// How many requests wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Takes what is queued, up to one batch.
     pub(super) fn take_queued(&mut self) {
         while self.commands < self.commands_max {

@@ -19,11 +19,11 @@ mod tests;
 mod turns;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::command::Command;
@@ -162,7 +162,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes sure that it is this writer's turn; answers whether the log was read up to its head just now.
+    /// Makes sure that it is this writer's turn; answers whether the log was read up to its head after all that waits
+    /// was asked.
     async fn take_turn(&mut self, inbox: &mut Inbox) -> Result<bool, Error> {
         let waited = self.turns.take().await;
         let fresh = self.stale || waited || self.behind;
@@ -175,10 +176,12 @@ impl Writer {
             self.turns.missed(missed);
         }
         self.behind = false;
+        let before = inbox.len();
         if waited {
             inbox.gather().await;
         }
-        Ok(fresh)
+        // Whoever came after the log was read is not to be refused on what it said then.
+        Ok(fresh && inbox.len() == before)
     }
 
     /// Whether nobody else has written. A batch that writes finds that out at its position; one that only
@@ -256,7 +259,9 @@ impl Writer {
         self.setbacks = 0;
         metrics::histogram!(name::COMMIT_SECONDS).record(flight.started.elapsed());
         self.state.settle(&flight.end, bounds(&self.settings));
-        let next = if self.open.commands >= SEND_AT_ONCE { self.send() } else { None };
+        // One that only refuses is looked at again first: see `is_current`.
+        let large = self.open.commands >= SEND_AT_ONCE && !self.open.draft.events.is_empty();
+        let next = if large { self.send() } else { None };
         flight.batch.answer();
         self.store.announce(flight.end.position()).await;
         next

@@ -28,17 +28,21 @@ use crate::store::{
 enum Fault {
     /// Nothing is written, and the writer is told so.
     Refuse,
+    /// Nothing is written: the database says that it waited too long for a lock.
+    LockTimeout,
     /// Nothing is written, and the writer is told nothing.
     LoseRequest,
     /// All is written, and the writer is told nothing.
     LoseAnswer,
     /// Nothing is written, the writer is told nothing, and another writer takes the position.
     LoseRequestAndRace,
+    /// All is written, and a rival pays into the account "a" before the writer is told.
+    RaceBehind,
 }
 
 /// A store in memory that fails as planned, append by append, and then no more.
 struct Faulty {
-    inner: MemoryStore,
+    inner: Arc<MemoryStore>,
     plan: Mutex<VecDeque<Option<Fault>>>,
     rival: Mutex<Option<Draft>>,
 }
@@ -46,7 +50,7 @@ struct Faulty {
 impl Faulty {
     fn new(plan: impl IntoIterator<Item = Option<Fault>>) -> Arc<Self> {
         let plan = Mutex::new(plan.into_iter().collect());
-        Arc::new(Self { inner: MemoryStore::new("memory"), plan, rival: Mutex::new(None) })
+        Arc::new(Self { inner: Arc::new(MemoryStore::new("memory")), plan, rival: Mutex::new(None) })
     }
 
     fn lost() -> AppendError {
@@ -73,6 +77,10 @@ impl Store for Faulty {
         match fault {
             None => self.inner.append(draft).await,
             Some(Fault::Refuse) => Err(AppendError::Failed(Error::Unavailable("no connection".to_owned()))),
+            Some(Fault::LockTimeout) => {
+                let (code, message) = ("55P03".to_owned(), "canceling statement due to lock timeout".to_owned());
+                Err(AppendError::Failed(Error::Database { code, message }))
+            }
             Some(Fault::LoseRequest) => Err(Self::lost()),
             Some(Fault::LoseAnswer) => {
                 self.inner.append(draft).await?;
@@ -82,6 +90,12 @@ impl Store for Faulty {
                 let rival = self.rival.lock().unwrap().take().expect("a rival's draft");
                 self.inner.append(&rival).await?;
                 Err(Self::lost())
+            }
+            Some(Fault::RaceBehind) => {
+                self.inner.append(draft).await?;
+                let rival = crate::Ledger::builder().start(Arc::clone(&self.inner) as Arc<dyn Store>);
+                rival.post(Entry::new("in").debit("a", dec!(99)).credit("b", dec!(99))).await.expect("a rival's entry");
+                Ok(())
             }
         }
     }
@@ -142,12 +156,12 @@ async fn send(store: &Arc<Faulty>, commands: Vec<Command>) -> Vec<Answer> {
 
 /// The same with so many commands a commit.
 async fn send_in_batches(store: &Arc<Faulty>, commands: Vec<Command>, commands_max: usize) -> Vec<Answer> {
-    let settings = Settings {
-        batch_commands_max: commands_max,
-        resolve_interval: Duration::ZERO,
-        resolve_timeout: Duration::from_secs(5),
-        ..Settings::default()
-    };
+    send_with(store, commands, Settings { batch_commands_max: commands_max, ..Settings::default() }).await
+}
+
+async fn send_with(store: &Arc<Faulty>, commands: Vec<Command>, settings: Settings) -> Vec<Answer> {
+    let (resolve_timeout, resolve_interval) = (Duration::from_secs(5), Duration::ZERO);
+    let settings = Settings { resolve_timeout, resolve_interval, ..settings };
     let (requests, queue) = mpsc::channel(commands.len());
     let mut answers = Vec::new();
     for command in commands {
@@ -205,6 +219,14 @@ async fn a_commit_that_was_lost_on_the_way_is_sent_again_and_done_once() {
 }
 
 #[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_not_told_as_failed_because_the_next_try_was_refused() {
+    let store = Faulty::new([None, None, Some(Fault::LoseAnswer), Some(Fault::LockTimeout), Some(Fault::Refuse)]);
+    let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2")]).await;
+    assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4)]);
+    assert_eq!(ids(&store).await[2..], [Some("1".to_owned()), Some("2".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_lost_commit_whose_place_was_taken_is_decided_again() {
     let store = Faulty::new([None, None, Some(Fault::LoseRequestAndRace)]);
     // A rival on a copy of the same log writes an entry of its own at position 3.
@@ -218,6 +240,18 @@ async fn a_lost_commit_whose_place_was_taken_is_decided_again() {
     assert_eq!(answers[2..].iter().map(position).collect::<Vec<_>>(), [Some(4), None, Some(5)]);
     assert!(matches!(&answers[3], Ok(Outcome::Ok(receipt)) if receipt.duplicate), "{:?}", answers[3]);
     assert_eq!(ids(&store).await[2..], [Some("rival".to_owned()), Some("1".to_owned()), Some("2".to_owned())]);
+}
+
+#[tokio::test]
+async fn nobody_is_refused_what_another_writer_was_told_is_there() {
+    let store = Faulty::new([Some(Fault::RaceBehind)]);
+    let opens = [Account::asset("a", "EUR").floor(dec!(0)).into(), open("b")];
+    let pays = (0..38).map(|id| Entry::new(id.to_string()).debit("b", dec!(1)).credit("a", dec!(1)).into());
+    // The first batch opens the accounts; the second is decided ahead of it, when there is nothing to pay from yet.
+    let answers = send_in_batches(&store, opens.into_iter().chain(pays).collect(), 20).await;
+    let refused = |answer: &Answer| matches!(answer, Ok(Outcome::Rejected(_)));
+    assert!(answers[2..20].iter().all(refused), "{answers:?}");
+    assert_eq!(answers[20..].iter().map(position).collect::<Vec<_>>(), (4..24).map(Some).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -242,6 +276,23 @@ async fn batches_decided_ahead_are_appended_in_order_and_without_a_gap() {
     assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), (1..=602).map(Some).collect::<Vec<_>>());
     let balance = Log::new(Arc::clone(&store) as Arc<dyn Store>).balance("a", None).await.unwrap();
     assert_eq!(balance.posted, dec!(600));
+}
+
+#[tokio::test]
+async fn what_the_cache_forgets_while_it_is_under_way_is_not_read_back_as_it_was_before() {
+    // Every commit takes long enough for the next command to be decided ahead of it.
+    let store = Faulty::new([None, None, None].into_iter().chain((0..8).map(|_| Some(Fault::LoseAnswer))));
+    let moves = (0..8).map(|number| {
+        let other = if number % 2 == 0 { "b" } else { "c" };
+        Entry::new(number.to_string()).debit("a", dec!(1)).credit(other, dec!(1)).into()
+    });
+    let settings = Settings { batch_commands_max: 1, cached_accounts: 0, ..Settings::default() };
+    let answers = send_with(&store, ["a", "b", "c"].map(open).into_iter().chain(moves).collect(), settings).await;
+    assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), (1..=11).map(Some).collect::<Vec<_>>());
+    let log = Log::new(Arc::clone(&store) as Arc<dyn Store>);
+    let report = crate::verify(&log, |_| {}).await.unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    assert_eq!(log.balance("a", None).await.unwrap().posted, dec!(8));
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@
 //! met at the position, as ever. A writer that finds nobody else at its ledger stops taking it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::observe::name;
 use crate::store::Store;
