@@ -22,7 +22,7 @@ use crate::position::Position;
 use crate::state::{Facts, Mark, Need, State};
 
 /// The rows that a batch of commands appends: one commit.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Draft {
     pub(crate) events: Vec<Event>,
     pub(crate) accounts: Vec<AccountRow>,
@@ -30,7 +30,7 @@ pub(crate) struct Draft {
 }
 
 /// One row of the `account` table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AccountRow(pub(crate) Arc<Facts>);
 
 /// Where a draft and its state stood, to go back to.

@@ -29,6 +29,8 @@ mod outcome;
 mod position;
 mod query;
 mod settings;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod state;
 mod store;
 mod verify;

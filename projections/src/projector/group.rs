@@ -6,7 +6,7 @@
 //! | look | reads checkpoints and beats, and takes or gives units ([`super::share`]) |
 //! | a worker for each unit of ours | claims its bucket, then reads, folds, writes ([`super::worker`]) |
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(crate) struct Group<'a> {
     feed: Arc<Feed>,
     roll: Roll,
     tasks: JoinSet<(Unit, Ended)>,
-    working: HashMap<Unit, CancellationToken>,
+    working: BTreeMap<Unit, CancellationToken>,
     /// Units that stopped by themselves here, and the revision of their bucket then.
     given_up: HashMap<Unit, (Halt, i64)>,
     /// Units that had stopped before we came: they get another try.
@@ -72,7 +72,7 @@ impl<'a> Group<'a> {
             feed: Arc::new(Feed::new(Arc::clone(&projector.log), &projector.settings)),
             roll: Roll::default(),
             tasks: JoinSet::new(),
-            working: HashMap::new(),
+            working: BTreeMap::new(),
             given_up: HashMap::new(),
             retry: None,
             reached: HashMap::new(),

@@ -1,6 +1,8 @@
 //! Whether this process may still write.
 
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Until when no other process can have taken this one for dead. Clones share it.
@@ -11,36 +13,55 @@ use tokio::time::Instant;
 #[derive(Clone, Debug)]
 pub(crate) struct Lease {
     /// `None`: what is written is nobody else's.
-    until: Option<watch::Sender<Instant>>,
+    term: Option<Arc<Term>>,
+}
+
+#[derive(Debug)]
+struct Term {
+    until: Mutex<Instant>,
+    /// Wakes in the order in which they began to wait.
+    extended: Notify,
+}
+
+impl Term {
+    fn holds(&self) -> bool {
+        Instant::now() < *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Lease {
     /// For work in a place that no other process writes to.
     pub(crate) const fn endless() -> Self {
-        Self { until: None }
+        Self { term: None }
     }
 
     /// One that has to be extended before it holds.
     pub(crate) fn new() -> Self {
-        Self { until: Some(watch::Sender::new(Instant::now())) }
+        let term = Term { until: Mutex::new(Instant::now()), extended: Notify::new() };
+        Self { term: Some(Arc::new(term)) }
     }
 
     pub(crate) fn extend(&self, to: Instant) {
-        if let Some(until) = &self.until {
-            until.send_replace(to);
+        if let Some(term) = &self.term {
+            *term.until.lock().unwrap_or_else(PoisonError::into_inner) = to;
+            term.extended.notify_waiters();
         }
     }
 
     pub(crate) fn holds(&self) -> bool {
-        self.until.as_ref().is_none_or(|until| Instant::now() < *until.borrow())
+        self.term.as_ref().is_none_or(|term| term.holds())
     }
 
     /// Returns as soon as it holds.
     pub(crate) async fn held(&self) {
-        if let Some(until) = &self.until {
-            let mut until = until.subscribe();
-            // The sender lives as long as we do: there is always an answer.
-            let _ = until.wait_for(|until| Instant::now() < *until).await;
+        let Some(term) = &self.term else { return };
+        loop {
+            // Asked for before the look, so that nothing is missed between the two.
+            let extended = term.extended.notified();
+            if term.holds() {
+                return;
+            }
+            extended.await;
         }
     }
 }

@@ -46,6 +46,10 @@ impl MemoryStore {
         Self { name: name.to_owned(), log: Mutex::default(), known: watch::Sender::new(Position::START) }
     }
 
+    pub(crate) fn append_now(&self, draft: &Draft) -> Result<(), AppendError> {
+        self.log().append(draft, &self.name)
+    }
+
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,7 +104,7 @@ impl Store for MemoryStore {
     }
 
     async fn append(&self, draft: &Draft) -> Result<(), AppendError> {
-        self.log().append(draft, &self.name)
+        self.append_now(draft)
     }
 
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error> {
