@@ -136,7 +136,7 @@ impl Rebuild {
             Shape::Keyed => self.load(&attempt, &collection, end).await?,
             Shape::Rows => tail.load_rows(end).await?,
         };
-        self.check(&collection, loaded).await?;
+        self.check(&attempt, &collection, loaded).await?;
         self.index(&collection).await?;
         tail.catch_up(&mut reached).await?;
         // Whoever ends the switch in our place knows of nothing behind the mark.
@@ -227,13 +227,18 @@ impl Rebuild {
     }
 
     /// Whether everything that was sent is there.
-    async fn check(&self, collection: &str, expected: u64) -> Result<(), RebuildError> {
-        let context = &self.context;
+    async fn check(&self, attempt: &Attempt, collection: &str, expected: u64) -> Result<(), RebuildError> {
+        let (context, projection) = (&self.context, self.context.projection);
         let found = context.store("count documents", || context.store.count(collection)).await?;
         if found == expected {
             return Ok(());
         }
-        Err(RebuildError::Differs { projection: context.projection, expected, found })
+        let now = context.store("read the checkpoint", || context.store.checkpoint(projection)).await?;
+        if now.is_none_or(|now| now.rebuild.as_ref() != Some(attempt)) {
+            // A later attempt has dropped what this one wrote.
+            return Err(RebuildError::Superseded(projection));
+        }
+        Err(RebuildError::Differs { projection, expected, found })
     }
 
     async fn index(&self, collection: &str) -> Result<(), Stop> {

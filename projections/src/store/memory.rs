@@ -77,9 +77,9 @@ impl MemoryStore {
         same.map(put).is_some()
     }
 
-    fn write<T>(&self, collection: &str, write: impl FnOnce(&mut BTreeMap<String, Row>) -> T) -> T {
-        let mut inner = self.lock();
-        write(&mut inner.collections.entry(collection.to_owned()).or_insert_with(Documents::new).rows)
+    /// Changes what is there. Only an insert makes a collection, as in MongoDB.
+    fn change<T: Default>(&self, collection: &str, change: impl FnOnce(&mut BTreeMap<String, Row>) -> T) -> T {
+        self.lock().collections.get_mut(collection).map(|documents| change(&mut documents.rows)).unwrap_or_default()
     }
 }
 
@@ -124,7 +124,7 @@ impl Store for MemoryStore {
     }
 
     async fn replace(&self, collection: &str, guard: Guard, rows: &[&Row]) -> Result<Written, StoreError> {
-        Ok(self.write(collection, |stored| {
+        Ok(self.change(collection, |stored| {
             let mut written = Written::default();
             for &row in rows {
                 let Some(found) = stored.get_mut(&row.id) else { continue };
@@ -142,20 +142,20 @@ impl Store for MemoryStore {
     }
 
     async fn insert(&self, collection: &str, rows: &[&Row]) -> Result<Written, StoreError> {
-        Ok(self.write(collection, |stored| {
-            let mut written = Written::default();
-            for (index, &row) in rows.iter().enumerate() {
-                if stored.contains_key(&row.id) {
-                    let error =
-                        StoreError::new(StoreErrorKind::Duplicate, format!("there is a document {:?} already", row.id));
-                    written.refused.push(Refused { index, error });
-                } else {
-                    stored.insert(row.id.clone(), row.clone());
-                    written.done += 1;
-                }
+        let mut inner = self.lock();
+        let stored = &mut inner.collections.entry(collection.to_owned()).or_insert_with(Documents::new).rows;
+        let mut written = Written::default();
+        for (index, &row) in rows.iter().enumerate() {
+            if stored.contains_key(&row.id) {
+                let error =
+                    StoreError::new(StoreErrorKind::Duplicate, format!("there is a document {:?} already", row.id));
+                written.refused.push(Refused { index, error });
+            } else {
+                stored.insert(row.id.clone(), row.clone());
+                written.done += 1;
             }
-            written
-        }))
+        }
+        Ok(written)
     }
 
     async fn bury(
@@ -165,7 +165,7 @@ impl Store for MemoryStore {
         generation: i64,
         through: Position,
     ) -> Result<u64, StoreError> {
-        Ok(self.write(collection, |stored| {
+        Ok(self.change(collection, |stored| {
             let mut buried = 0;
             for id in ids {
                 let dead = |row: &Row| row.state.is_none() && row.generation == generation && row.position <= through;
@@ -179,7 +179,7 @@ impl Store for MemoryStore {
     }
 
     async fn sweep(&self, collection: &str, generation: i64, through: Position) -> Result<u64, StoreError> {
-        Ok(self.write(collection, |stored| {
+        Ok(self.change(collection, |stored| {
             let before = stored.len();
             stored.retain(|_, row| row.generation >= generation && (row.state.is_some() || row.position > through));
             u64::try_from(before - stored.len()).unwrap_or(u64::MAX)

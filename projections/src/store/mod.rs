@@ -203,7 +203,7 @@ impl StoreError {
 /// Rows of one write come sorted by `id`, each at most once, and have to be written in that order:
 /// two writers that meet in different orders could block each other for ever.
 ///
-/// A write that names a collection that is not there creates it, as MongoDB does.
+/// An insert that names a collection that is not there creates it, as in MongoDB; no other write does.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Asks the server for a sign of life.

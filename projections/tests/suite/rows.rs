@@ -236,6 +236,24 @@ async fn a_rebuild_of_rows_that_dies_at_any_write_leaves_them_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_rebuild_of_rows_that_dies_at_any_write_leaves_room_for_following() {
+    let log = log_of_notes(30);
+    for write in 0.. {
+        let store = MemoryStore::new();
+        let dying = Faulty::at(&store, write, Fault::DiesAfter);
+        let died = dying.life.clone();
+        let ended = projector(&log, dying.clone(), tiny_steps()).rebuild("trail", died).await;
+        catch_up(&log, &store, tiny_steps()).await;
+        assert_whole(&store, &log).await;
+        if !dying.struck() {
+            ended.unwrap();
+            assert!(write > 15, "too few steps to tell anything: {write}");
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_row_that_is_wrong_missing_or_too_many_is_named() {
     let (log, store) = (log_of_notes(40), MemoryStore::new());
     catch_up(&log, &store, Settings::default()).await;
