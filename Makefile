@@ -5,7 +5,7 @@ SHELL := bash
 STACK := deploy/stack.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test laws simulate faults-projections stack stack-down stack-env stack-status fmt lint clean
+.PHONY: help demo test laws simulate faults stack stack-down stack-env stack-status fmt lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +27,8 @@ simulate: ## run engine and projector in a simulated world: SEEDS=300, FROM=0, o
 	@cargo run --locked --quiet --bin postfold-simulation -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --from $(or $(FROM),0)) $(if $(BUG),--bug $(BUG))
 
 ROUNDS ?= 200
-faults-projections: ## kill projectors, rebuilders and servers at random: ROUNDS=200, FAULT_SEED=...
-	FAULT_ROUNDS=$(ROUNDS) cargo test --locked -p postfold-cli --test faults -- --nocapture whatever_is_killed
+faults: ## strike writers, projectors, rebuilders and servers at random: ROUNDS=200, FAULT_SEED=...
+	FAULT_ROUNDS=$(ROUNDS) cargo test --locked -p postfold-cli --test faults -- --nocapture --test-threads 1 whatever_
 
 stack: ## start PostgreSQL and a MongoDB-compatible server, or reuse those that run
 	@$(STACK) up

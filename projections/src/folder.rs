@@ -261,10 +261,9 @@ fn encode(projection: &str, document: &impl Serialize) -> Result<RawDocumentBuf,
     if document.as_bytes().len() > DOCUMENT_BYTES_MAX {
         return Err(FoldError::new(format!("the document is larger than {DOCUMENT_BYTES_MAX} bytes")));
     }
-    for element in &document {
-        let (name, _) = element.map_err(|error| FoldError::new(error.to_string()))?;
-        if RESERVED_FIELDS.contains(&name.as_str()) {
-            let name = name.as_str();
+    for element in document.iter_elements() {
+        let name = element.map_err(|error| FoldError::new(error.to_string()))?.key().as_str();
+        if RESERVED_FIELDS.contains(&name) {
             return Err(FoldError::new(format!(
                 "a document of {projection} has a field {name:?}, which the projector keeps for itself"
             )));

@@ -208,10 +208,12 @@ impl<P: RowProjection> Clone for RowReader<P> {
     }
 }
 
-/// How often an answer is asked for that may have met a switch of generations. A compatible server answers nothing,
-/// or not all, to some of the queries that meet the rename itself (seen in 3 of 100 renames under constant
-/// reading); the same query, sent again, is answered in full.
-const READS_MAX: usize = 3;
+/// How often an answer is asked for that may have met a switch of generations, and with what pause. A compatible server
+/// answers nothing, or not all, to queries that meet the rename itself (seen in 3 of 100 renames under constant
+/// reading, for up to 67 ms). A switch takes some tens of milliseconds; one whose rebuilder died is waited for no
+/// longer than this.
+const READS_MAX: usize = 25;
+const READ_PAUSE: Duration = Duration::from_millis(20);
 
 struct Model<D> {
     store: Arc<dyn Store>,
@@ -278,6 +280,7 @@ impl<D: DeserializeOwned> Model<D> {
             let whole = full == 1 && rows.len() == full;
             if reads < READS_MAX && (newer || (!whole && self.may_have_met_a_switch(&view).await?)) {
                 reads += 1;
+                tokio::time::sleep(READ_PAUSE).await;
                 continue;
             }
             return Ok(Some((view, rows)));

@@ -224,6 +224,10 @@ async fn read_replay_page(
         at = end.position;
         events.extend(more);
     }
+    // Read here, on the core that has time, and not where it is folded. What cannot be read is told there.
+    for event in &events {
+        let _ = event.payload();
+    }
     Ok(events)
 }
 

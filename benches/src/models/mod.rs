@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use postfold::{Log, Position};
 use postfold_projections::models::{Balances, Statements};
-use postfold_projections::{LogSource, MongoStore, Projector, StoreError, database_name};
+use postfold_projections::{LogError, LogSource, MongoStore, Projector, StoreError, database_name};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::BenchError;
@@ -145,7 +145,7 @@ impl Models {
         of_events(log, took / 2).await
     }
 
-    /// The log, read and decoded by two readers in turn, and nothing done with it.
+    /// The log, read and decoded, each event's payload included, by two readers in turn, and nothing done with it.
     pub(crate) async fn read_log(&self, log: &Log) -> Result<Measured, BenchError> {
         let head = log.head().await?.position;
         let started = Instant::now();
@@ -159,9 +159,12 @@ impl Models {
                     let page = LogSource::page(&log, at, wanted).await?;
                     let Some(end) = page.last() else { break };
                     at = end.position;
-                    std::hint::black_box(page);
+                    for event in &page {
+                        let payload = event.payload().map_err(|error| LogError::new(error.to_string(), false))?;
+                        std::hint::black_box(payload);
+                    }
                 }
-                Ok::<(), postfold_projections::LogError>(())
+                Ok::<(), LogError>(())
             })
         };
         let mut pages = futures::StreamExt::buffered(futures::stream::iter(starts.map(read)), 2);

@@ -19,6 +19,8 @@ const TEXTS: [&str; 5] = ["coffee and cake", "rent for March", "coffee", "Miete 
 /// An endless source of commands; the same seed gives the same commands.
 pub(crate) struct Commands {
     pub(crate) rng: ChaCha8Rng,
+    /// What its ids begin with.
+    prefix: String,
     next: u64,
     /// What opens the chart comes first.
     opening: VecDeque<Value>,
@@ -29,7 +31,13 @@ pub(crate) struct Commands {
 impl Commands {
     pub(crate) fn new(seed: u64) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        Self { rng, next: 0, opening: chart().into(), entries: VecDeque::new(), holds: VecDeque::new() }
+        let prefix = "id".to_owned();
+        Self { rng, prefix, next: 0, opening: chart().into(), entries: VecDeque::new(), holds: VecDeque::new() }
+    }
+
+    /// Those of one of several clients of a ledger whose chart is open.
+    pub(crate) fn of_client(seed: u64, name: &str) -> Self {
+        Self { prefix: name.to_owned(), opening: VecDeque::new(), ..Self::new(seed) }
     }
 
     /// How many commands open the chart.
@@ -49,6 +57,17 @@ impl Commands {
         self.single()
     }
 
+    /// A movement of money, or several as one: a command that may be sent again, since it has an id.
+    pub(crate) fn next_with_id(&mut self) -> Value {
+        if !self.rng.random_ratio(1, 12) {
+            return self.money();
+        }
+        // Of each member it is known that it has an event, or that it was refused.
+        let members = std::iter::repeat_with(|| self.money()).filter(|money| money.get("up_to").is_none());
+        let members: Vec<Value> = members.take(3).collect();
+        json!({"do": "batch", "id": self.id(), "atomic": true, "commands": members})
+    }
+
     /// Takes note of what can be referred to from now on.
     pub(crate) fn done(&mut self, command: &Value) {
         let Some(id) = command["id"].as_str() else { return };
@@ -65,12 +84,7 @@ impl Commands {
 
     fn single(&mut self) -> Value {
         let mut command = match self.rng.random_range(0..100) {
-            0..30 => self.transfer(),
-            30..45 => self.post(),
-            45..53 => self.hold(),
-            53..59 => self.settle(),
-            59..62 => json!({"do": "void", "id": self.id(), "hold": self.a_hold(), "reason": "not needed"}),
-            62..66 => json!({"do": "reverse", "id": self.id(), "entry": self.an_entry(), "reason": "a mistake"}),
+            0..66 => self.money(),
             66..72 => self.on_account(),
             72..75 => self.open(),
             75..77 => self.rare(),
@@ -87,6 +101,17 @@ impl Commands {
             command["at"] = json!(format!("2026-03-{day:02}T{hour:02}:30:00Z"));
         }
         command
+    }
+
+    fn money(&mut self) -> Value {
+        match self.rng.random_range(0..66) {
+            0..30 => self.transfer(),
+            30..45 => self.post(),
+            45..53 => self.hold(),
+            53..59 => self.settle(),
+            59..62 => json!({"do": "void", "id": self.id(), "hold": self.a_hold(), "reason": "not needed"}),
+            _ => json!({"do": "reverse", "id": self.id(), "entry": self.an_entry(), "reason": "a mistake"}),
+        }
     }
 
     fn transfer(&mut self) -> Value {
@@ -197,7 +222,7 @@ impl Commands {
 
     fn id(&mut self) -> String {
         self.next += 1;
-        format!("id-{}", self.next)
+        format!("{}-{}", self.prefix, self.next)
     }
 
     fn wallet(&mut self) -> String {

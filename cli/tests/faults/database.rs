@@ -21,6 +21,15 @@ pub(crate) fn drop(url: &str) -> Result<()> {
     execute(&format!("{server}/postgres"), &format!("drop database {database}"))
 }
 
+/// Ends one of the backends that work for a ledger's clients, if there are any.
+pub(crate) fn terminate_a_backend(url: &str) -> Result<()> {
+    execute(
+        url,
+        "select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and pid <> pg_backend_pid() order by random() limit 1",
+    )
+}
+
 fn execute(url: &str, statement: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

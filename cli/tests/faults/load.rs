@@ -122,27 +122,27 @@ impl Client {
     }
 }
 
-fn json_lines(values: &[Value]) -> String {
+pub(crate) fn json_lines(values: &[Value]) -> String {
     let mut text: Vec<String> = values.iter().map(Value::to_string).collect();
     text.push(String::new());
     text.join("\n")
 }
 
 /// One `postfold apply` at the other end of two pipes.
-struct Apply {
-    process: Process,
+pub(crate) struct Apply {
+    pub(crate) process: Process,
     outcomes: BufReader<std::process::ChildStdout>,
 }
 
 impl Apply {
-    fn start(ledger: &Ledger) -> Result<Self> {
+    pub(crate) fn start(ledger: &Ledger) -> Result<Self> {
         let mut command = ledger.command(&["apply"]);
         let mut process = ledger.start_with(&["apply"], command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
         let outcomes = BufReader::new(process.child.stdout.take().context("a pipe")?);
         Ok(Self { process, outcomes })
     }
 
-    fn next(&mut self) -> Result<Option<Value>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Value>> {
         let mut line = String::new();
         let read = self.outcomes.read_line(&mut line)?;
         // A process that dies may leave half a line.

@@ -1,4 +1,4 @@
-//! Projections under faults: the binary and real servers, killed at random moments.
+//! Writers and projections under faults: the binary and real servers, killed at random moments.
 //!
 //! `FAULT_ROUNDS` sets how many rounds there are, `FAULT_SEED` the seed of the first. What a failed run was
 //! and what each process said stays in the directory that the failure names.
@@ -11,10 +11,14 @@ mod load;
 mod models;
 mod process;
 mod projectors;
+mod proxy;
 mod readers;
 mod rounds;
 mod scenarios;
 mod stack;
+mod writers;
+
+use std::fmt::Display;
 
 use anyhow::{Context, Result};
 
@@ -26,13 +30,12 @@ const ROUNDS: u64 = 3;
 
 #[test]
 fn whatever_is_killed_the_models_are_the_fold_of_the_log() -> Result<()> {
-    let seed = number("FAULT_SEED")?.unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    let rounds = number("FAULT_ROUNDS")?.unwrap_or(ROUNDS);
-    witnessed(&format!("rounds-{seed}"), |stack, journal| {
-        eprintln!("{rounds} rounds from FAULT_SEED={seed} on");
-        eprintln!("{}", rounds::run(stack, journal, seed, rounds)?);
-        Ok(())
-    })
+    in_rounds("rounds", rounds::run)
+}
+
+#[test]
+fn whatever_befalls_writers_nothing_acknowledged_is_lost_and_nothing_is_there_twice() -> Result<()> {
+    in_rounds("writers", writers::run)
 }
 
 #[test]
@@ -53,6 +56,16 @@ fn the_ghost_of_a_collection_does_not_take_the_place_of_the_good_one() -> Result
 #[test]
 fn mongodb_may_be_away_while_commands_are_answered() -> Result<()> {
     witnessed("away", scenarios::away)
+}
+
+fn in_rounds<S: Display>(name: &str, run: impl FnOnce(&Stack, &Journal, u64, u64) -> Result<S>) -> Result<()> {
+    let seed = number("FAULT_SEED")?.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let rounds = number("FAULT_ROUNDS")?.unwrap_or(ROUNDS);
+    witnessed(&format!("{name}-{seed}"), |stack, journal| {
+        eprintln!("{rounds} rounds from FAULT_SEED={seed} on");
+        eprintln!("{}", run(stack, journal, seed, rounds)?);
+        Ok(())
+    })
 }
 
 /// Runs a scenario on servers of its own, and keeps what was seen if it fails.

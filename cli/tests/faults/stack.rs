@@ -92,6 +92,14 @@ impl Servers {
         self.outages.load(Ordering::SeqCst)
     }
 
+    /// The URL of PostgreSQL by way of a port in its place, and its own port.
+    pub(crate) fn through_a_proxy(&self) -> Result<(impl Fn(u16) -> String + use<>, u16)> {
+        let (before, rest) = self.database_url.rsplit_once(':').context("a URL with a port")?;
+        let (port, after) = rest.split_once('/').context("a URL with a database")?;
+        let (before, after) = (before.to_owned(), after.to_owned());
+        Ok((move |port| format!("{before}:{port}/{after}"), port.parse()?))
+    }
+
     /// Whether a server was away at any time since this was the number of [`outages`](Self::outages).
     pub(crate) fn were_away_since(&self, outages: u64) -> bool {
         outages % 2 == 1 || self.outages() != outages

@@ -8,8 +8,8 @@
 //! | (d) clear the mark, by compare-and-set | nothing to do |
 //!
 //! MongoDB answers every query from before or from after the rename. DocumentDB may answer nothing at all to
-//! a query that meets the rename itself (once in some hundred renames under constant reading); the same
-//! query, sent again, is answered in full.
+//! a query that meets the rename itself (once in some hundred renames under constant reading), for some tens of
+//! milliseconds. The readers of this crate ask again while a switch is under way.
 //!
 //! Between (a) and (d) no projector moves the checkpoint. Collections are told apart by UUID, which a
 //! rename does not change: a name alone could be that of a ghost, a new collection that a late insert

@@ -162,21 +162,30 @@ async fn a_rebuild_beside_a_running_projector_loses_nothing() {
     assert_whole::<Notes>(&store, &log).await;
 }
 
+/// The way to the store of a rebuilder, before whose mark of the switch a live projector, with a way of its own, goes ten
+/// events further.
+fn goes_further_before_the_mark(
+    log: &EventLog,
+    store: &MemoryStore,
+    way: impl Store,
+    life: CancellationToken,
+) -> Faulty {
+    let log = log.clone();
+    let meanwhile = Box::pin(async move {
+        for number in 20..30 {
+            write_note(&log, number);
+        }
+        projector(&log, way, Settings::default()).catch_up(life).await.unwrap();
+    });
+    Faulty::at(store, 1, Fault::Suspended(meanwhile)).only("swap_header")
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_switch_never_takes_the_model_back() {
     let (log, store) = (log_of_notes(20), MemoryStore::new());
     catch_up(&log, &store).await;
     // The new generation is built; before the switch is marked, the live one goes further.
-    let meanwhile = {
-        let (log, store) = (log.clone(), store.clone());
-        Box::pin(async move {
-            for number in 20..30 {
-                write_note(&log, number);
-            }
-            catch_up(&log, &store).await;
-        })
-    };
-    let late = Faulty::at(&store, 1, Fault::Suspended(meanwhile)).only("swap_header");
+    let late = goes_further_before_the_mark(&log, &store, store.clone(), CancellationToken::new());
     let report = projector(&log, late, small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap();
     assert_eq!(report.position, Position::new(30));
     assert_whole::<Notes>(&store, &log).await;
@@ -187,18 +196,9 @@ async fn a_switch_never_takes_a_document_back_that_is_ahead_of_its_checkpoint() 
     let (log, store) = (log_of_notes(20), MemoryStore::new());
     catch_up(&log, &store).await;
     // As above, but the live projector dies between its documents and its checkpoint.
-    let meanwhile = {
-        let (log, store) = (log.clone(), store.clone());
-        Box::pin(async move {
-            for number in 20..30 {
-                write_note(&log, number);
-            }
-            let dying = Faulty::at(&store, 1, Fault::DiesBefore).only("swap_bucket");
-            let died = dying.life.clone();
-            projector(&log, dying, Settings::default()).catch_up(died).await.unwrap();
-        })
-    };
-    let late = Faulty::at(&store, 1, Fault::Suspended(meanwhile)).only("swap_header");
+    let dying = Faulty::at(&store, 1, Fault::DiesBefore).only("swap_bucket");
+    let died = dying.life.clone();
+    let late = goes_further_before_the_mark(&log, &store, dying, died);
     let report = projector(&log, late, small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap();
     assert_eq!(report.position, Position::new(30));
     assert_whole::<Notes>(&store, &log).await;
@@ -209,16 +209,7 @@ async fn a_switch_that_somebody_else_ends_takes_no_document_back() {
     let (log, store) = (log_of_notes(20), MemoryStore::new());
     catch_up(&log, &store).await;
     // The live model goes further before the switch is marked, and the rebuilder dies right after the mark.
-    let meanwhile = {
-        let (log, store) = (log.clone(), store.clone());
-        Box::pin(async move {
-            for number in 20..30 {
-                write_note(&log, number);
-            }
-            catch_up(&log, &store).await;
-        })
-    };
-    let late = Faulty::at(&store, 1, Fault::Suspended(meanwhile)).only("swap_header");
+    let late = goes_further_before_the_mark(&log, &store, store.clone(), CancellationToken::new());
     let dying = Faulty::at(&late, 1, Fault::DiesAfter).only("swap_header");
     let died = dying.life.clone();
     projector(&log, dying, small_steps()).rebuild("notes", died).await.unwrap_err();
