@@ -19,7 +19,8 @@ test: ## check formatting and lints, start the servers, run every test
 	@deploy/test.sh
 
 CASES ?= 2000
-laws: ## try the laws of the ledger on many histories, on both stores: CASES=2000
+laws: stack ## try the laws of the ledger on many histories, on both stores: CASES=2000
+	@urls=$$($(STACK) env) && eval "$$urls" && \
 	PROPTEST_CASES=$(CASES) cargo test --locked -p postfold-proptests --test laws
 
 SEEDS ?= 300

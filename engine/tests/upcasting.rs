@@ -6,7 +6,6 @@ mod support;
 
 use postfold::aggregate::{Aggregate, Context, Decision, Upcaster};
 use postfold::{Change, Command, Data, Ledger, PayloadError, Position};
-use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use support::{assert_verifies, both};
@@ -148,78 +147,6 @@ async fn upcasting_keeps_folds() {
         let schemas: Vec<i16> = events.iter().map(|event| event.schema).collect();
         assert_eq!(schemas, [1, 2, 3, 1], "{store}");
         assert_verifies(&ledger).await;
-    }
-}
-
-/// One event of a history, by the release that wrote it.
-#[derive(Clone, Debug)]
-enum Written {
-    ByV1(i64),
-    ByV2(i64, &'static str),
-    Today(String),
-    Retired,
-}
-
-impl Written {
-    async fn write(&self, ledger: &Ledger) {
-        let (kind, schema, data) = match self {
-            Self::ByV1(cents) => ("product.priced", 1, json!({ "cents": cents })),
-            Self::ByV2(cents, currency) => ("product.priced", 2, json!({ "cents": cents, "currency": currency })),
-            Self::Today(price) => ("product.priced", 3, json!({ "price": price })),
-            Self::Retired => ("product.retired", 1, json!({})),
-        };
-        let change = Change::new("product/1", kind, Data::new(&data).unwrap()).schema(schema);
-        ledger.record(change).await.unwrap();
-    }
-
-    /// What it says in the words of today.
-    fn today(self) -> Event {
-        let price = |cents: i64, currency| format!("{}.{:02} {currency}", cents / 100, cents % 100);
-        match self {
-            Self::ByV1(cents) => Event::Priced { price: price(cents, "EUR") },
-            Self::ByV2(cents, currency) => Event::Priced { price: price(cents, currency) },
-            Self::Today(price) => Event::Priced { price },
-            Self::Retired => Event::Retired,
-        }
-    }
-}
-
-fn written() -> impl Strategy<Value = Written> {
-    prop_oneof![
-        (0_i64..1_000_000).prop_map(Written::ByV1),
-        (0_i64..1_000_000, prop_oneof![Just("USD"), Just("CHF")]).prop_map(|(cents, code)| Written::ByV2(cents, code)),
-        "[ -~]{0,20}".prop_map(Written::Today),
-        Just(Written::Retired),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Releases may have run side by side, so their events stand in any order; a fold may begin at any snapshot.
-    #[test]
-    fn a_fold_over_any_mix_of_schemas_is_that_of_the_events_of_today(
-        history in prop::collection::vec(written(), 0..25),
-        cut in any::<prop::sample::Index>(),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (snapshot, folded, continued) = runtime.block_on(async {
-            let ledger = Ledger::in_memory();
-            let cut = cut.index(history.len() + 1);
-            for event in &history[..cut] {
-                event.write(&ledger).await;
-            }
-            let snapshot = ledger.log().fold::<Product>("product/1").await.unwrap();
-            for event in &history[cut..] {
-                event.write(&ledger).await;
-            }
-            let folded = ledger.log().fold::<Product>("product/1").await.unwrap();
-            (snapshot.version, folded, ledger.log().fold_from("product/1", snapshot).await.unwrap())
-        });
-        let length = i64::try_from(history.len()).unwrap();
-        let expected = history.into_iter().map(Written::today).fold(Product::default(), |state, event| state.evolve(&event));
-        prop_assert_eq!((&folded.state, folded.version), (&expected, length));
-        prop_assert_eq!(&continued, &folded, "from version {}", snapshot);
     }
 }
 

@@ -15,8 +15,8 @@ pub fn start() -> Timestamp {
 #[derive(Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all steps are commands")]
 pub enum Step {
-    /// So many minutes pass.
-    Wait(u32),
+    /// So many minutes pass; below zero, the clock is set back, which changes nothing.
+    Wait(i32),
     /// This is asked.
     Command(Command),
 }

@@ -1,5 +1,6 @@
 //! Property tests for what is built on a Postfold ledger.
 //!
+//! - [`flow`]: your own flows and aggregates, run on generated steps, interrupted at any command and tried again;
 //! - [`strategy`]: accounts, entries, holds, changes of entities, batches and whole histories, good and bad, which
 //!   meet each other and shrink well; a [`strategy::Mix`] weights them;
 //! - [`history`]: commands in order, with the time that passes between them; sent to a ledger, or printed as JSON Lines;
@@ -42,9 +43,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod flow;
 pub mod history;
 pub mod invariant;
 pub mod model;
 pub mod strategy;
 
+pub use flow::{Flow, check_flow};
 pub use history::{History, Step};

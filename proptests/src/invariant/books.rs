@@ -77,7 +77,7 @@ impl Books {
         &self.broken
     }
 
-    fn fold(&mut self, event: &Event) -> Result<(), Error> {
+    pub(super) fn fold(&mut self, event: &Event) -> Result<(), Error> {
         self.place(event);
         match event.payload()? {
             Payload::AccountOpened(opened) => {

@@ -24,6 +24,8 @@
 mod answers;
 mod books;
 mod effects;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

@@ -5,18 +5,19 @@
 //! answered: done and at which position, done before, refused by which rule, in conflict, or without sense.
 //!
 //! ```
-//! use postfold::{Account, Ledger, Outcome, Timestamp, Transfer};
+//! use postfold::{Account, Command, Ledger, Outcome, Timestamp, Transfer};
 //! use postfold_proptests::model::{Expected, Model};
 //! use rust_decimal::dec;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), postfold::Error> {
 //! let (mut model, ledger) = (Model::new(), Ledger::in_memory());
-//! for command in [
+//! let commands: [Command; 3] = [
 //!     Account::asset("till", "EUR").into(),
 //!     Account::asset("safe", "EUR").floor(dec!(0)).into(),
 //!     Transfer::between("t-1", "safe", "till", dec!(5)).into(),
-//! ] {
+//! ];
+//! for command in commands {
 //!     let outcome = ledger.submit(command.clone()).await?;
 //!     // Here the clock is the machine's: the model takes over what the ledger says.
 //!     if let Outcome::Ok(receipt) = &outcome {

@@ -64,7 +64,7 @@ fn parts(history: &History, size: usize) -> Vec<History> {
     let mut waited = 0;
     let part = |steps: &[Step]| {
         let before = Step::Wait(waited);
-        waited += steps.iter().map(|step| if let Step::Wait(minutes) = step { *minutes } else { 0 }).sum::<u32>();
+        waited += steps.iter().map(|step| if let Step::Wait(minutes) = step { *minutes } else { 0 }).sum::<i32>();
         History([&[before], steps].concat())
     };
     history.0.chunks(size).map(part).collect()

@@ -1,5 +1,6 @@
 //! What the laws share: ledgers on both stores, and as many cases as there is time for.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use postfold::{Balance, Event, Ledger, ManualClock, Position, PostgresSettings, Timestamp};
@@ -143,13 +144,22 @@ impl<E: std::error::Error> From<E> for Broken {
 pub(crate) fn check<S: Strategy>(store: Store, cases: &S, law: impl AsyncFn(Store, S::Value) -> Result<(), Broken>) {
     let runtime = runtime();
     let mut runner = TestRunner::new(config(store));
+    let tried = Cell::new(0_u32);
+    let found = Cell::new(None);
     let outcome = runner.run(cases, |case| {
-        let checked = runtime.block_on(law(store, case));
-        checked.map_err(|broken| TestCaseError::fail(broken.0))
+        tried.set(tried.get() + 1);
+        runtime.block_on(law(store, case)).map_err(|broken| {
+            // What is tried from here on are smaller ones.
+            found.set(found.get().or(Some(tried.get())));
+            TestCaseError::fail(broken.0)
+        })
     });
     match outcome {
         Ok(()) => {}
-        Err(TestError::Fail(why, case)) => panic!("{why}\nthe smallest case found:\n{case:?}"),
+        Err(TestError::Fail(why, case)) => {
+            let (found, tried) = (found.get().unwrap_or_default(), tried.get());
+            panic!("{why}\nbroken in case {found}; the smallest of {tried} tried:\n{case:?}")
+        }
         Err(error @ TestError::Abort(_)) => panic!("{error}"),
     }
 }
