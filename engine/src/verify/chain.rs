@@ -141,8 +141,12 @@ fn imbalance(payload: &Payload) -> Option<String> {
             sums.len() - 1
         });
         let (_, posted, pending) = &mut sums[slot];
-        *posted += sign * moved.posted;
-        *pending += sign * moved.pending;
+        // Whoever wrote past the engine may have written any amount.
+        let added = (posted.checked_add(sign * moved.posted), pending.checked_add(sign * moved.pending));
+        let (Some(more_posted), Some(more_pending)) = added else {
+            return Some(format!("the amounts in {currency} are too large to be added up"));
+        };
+        (*posted, *pending) = (more_posted, more_pending);
     }
     let (currency, posted, pending) =
         sums.into_iter().find(|(_, posted, pending)| !(posted.is_zero() && pending.is_zero()))?;
