@@ -5,7 +5,7 @@ SHELL := bash
 STACK := deploy/stack.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test laws simulate faults stack stack-down stack-env stack-status fmt lint clean
+.PHONY: help demo test laws simulate faults fuzz mutants stack stack-down stack-env stack-status fmt lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,15 @@ simulate: ## run engine and projector in a simulated world: SEEDS=300, FROM=0, o
 ROUNDS ?= 200
 faults: ## strike writers, projectors, rebuilders and servers at random: ROUNDS=200, FAULT_SEED=...
 	FAULT_ROUNDS=$(ROUNDS) cargo test --locked -p postfold-cli --test faults -- --nocapture --test-threads 1 whatever_
+
+SECONDS ?= 600
+fuzz: ## spoil texts for everything that parses, each test for so long: SECONDS=600
+	FUZZ_SECONDS=$(SECONDS) cargo test --locked -p postfold-fuzz --release --test nearly_right -- --nocapture --test-threads 2
+	FUZZ_SECONDS=$(SECONDS) cargo test --locked -p postfold-cli --release --lib -- --nocapture nearly_right
+
+MUTANTS ?=
+mutants: ## plant bugs in what decides, folds, hashes and retries: MUTANTS='-f engine/src/decide/hold.rs'
+	@deploy/mutants.sh $(MUTANTS)
 
 stack: ## start PostgreSQL and a MongoDB-compatible server, or reuse those that run
 	@$(STACK) up

@@ -50,6 +50,8 @@ mod generate;
 mod init;
 mod log;
 mod models;
+#[cfg(test)]
+mod nearly_right;
 mod output;
 mod program;
 mod progress;

@@ -11,6 +11,8 @@
 
 mod input;
 mod lines;
+#[cfg(test)]
+mod nearly_right;
 mod printer;
 mod report;
 mod source;

@@ -260,8 +260,12 @@ impl Project {
 /// A time above zero, such as `5` or `0.5`.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|time| !time.is_zero()).ok_or_else(|| "a number of seconds above zero, such as 5 or 0.5".to_owned())
+    let seconds = seconds.filter(|time| !time.is_zero() && *time <= SECONDS_MAX);
+    seconds.ok_or_else(|| "a number of seconds above zero, such as 5 or 0.5, at most those of a year".to_owned())
 }
+
+/// Longest time that can be asked for. Some hundred billion years would be past the end of the clock.
+const SECONDS_MAX: Duration = Duration::from_hours(365 * 24);
 
 fn buckets(text: &str) -> Result<usize, String> {
     let buckets = text.parse().ok().filter(|buckets| (1..=BUCKETS_MAX).contains(buckets));

@@ -5,10 +5,11 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::json::{Json, join};
+use super::shape;
 use super::{
-    Action, AssertBalance, CloseAccount, ClosePeriod, Command, CommandBatch, Data, ExpireDue, Freeze, Held, Leg, Meta,
-    OpenAccount, Part, PlaceHold, Post, Record, RegisterCurrency, ReopenPeriod, ReverseEntry, Route, SetLimits,
-    SettleHold, TransferMoney, VoidHold,
+    Action, AssertBalance, CloseAccount, ClosePeriod, Command, CommandBatch, Data, ExpireDue, Freeze, Held, Leg,
+    MAX_BATCH, Meta, OpenAccount, Part, PlaceHold, Post, Record, RegisterCurrency, ReopenPeriod, ReverseEntry, Route,
+    SetLimits, SettleHold, TransferMoney, VoidHold,
 };
 use crate::account::{AccountType, Limits, Side};
 use crate::event::SideAmount;
@@ -200,6 +201,10 @@ fn record(fields: &mut Fields) -> Result<Action, Invalid> {
 fn batch(fields: &mut Fields) -> Result<Action, Invalid> {
     let members = fields.array("commands")?;
     let atomic = fields.flag("atomic")?.ok_or_else(|| fields.missing("atomic"))?;
+    if members.len() > MAX_BATCH {
+        // Before they are read: one that is no command takes a hundred times the memory of its text.
+        return Err(shape::wrong_number_of_members(members.len()));
+    }
     let commands = members
         .into_iter()
         .map(member)

@@ -213,10 +213,13 @@ fn record(record: &Record) -> Checked {
     }
 }
 
+pub(super) fn wrong_number_of_members(count: usize) -> Invalid {
+    Invalid::new("commands", Some(count.to_string()), format!("a batch has 1 to {MAX_BATCH} commands"))
+}
+
 fn batch(command: &Command, batch: &CommandBatch) -> Checked {
     if batch.commands.is_empty() || batch.commands.len() > MAX_BATCH {
-        let count = batch.commands.len().to_string();
-        return Err(Invalid::new("commands", Some(count), format!("a batch has 1 to {MAX_BATCH} commands")));
+        return Err(wrong_number_of_members(batch.commands.len()));
     }
     let whole = |member: &Command| matches!(member.action, Action::Batch(_) | Action::Execute(_));
     if let Some(index) = batch.commands.iter().position(whole) {
