@@ -119,3 +119,66 @@ impl fmt::Debug for Hash {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first() -> Fields<'static> {
+        Fields {
+            position: Position::new(1),
+            id: Some("sale-1"),
+            stream: None,
+            version: None,
+            kind: "entry.posted",
+            schema: 1,
+            data: r#"{"legs":[]}"#,
+            meta: "{}",
+            effective_at: "2025-03-01T12:00:00Z".parse().unwrap(),
+            recorded_at: "2025-03-01T12:00:00.000001Z".parse().unwrap(),
+        }
+    }
+
+    /// Computed by Python's `hashlib`.
+    #[test]
+    fn the_chain_is_that_of_its_documented_encoding() {
+        let genesis = Hash::genesis("shop");
+        assert_eq!(genesis.to_string(), "71ce8f7e8fb012bda95d8ab89ce41763675c81218b09835e7527317af9e33170");
+        let hash = genesis.chain(&first());
+        assert_eq!(hash.to_string(), "7eebe587737839271f8cdc22553a7c3145253728ac5230792a92d0a8ccd5fff6");
+        let second = Fields {
+            position: Position::new(2),
+            id: None,
+            stream: Some("user/é"),
+            version: Some(3),
+            kind: "user.named",
+            schema: 2,
+            data: r#"{"name":"É"}"#,
+            meta: r#"{"by":"eve"}"#,
+            effective_at: "1969-12-31T23:59:59.999999Z".parse().unwrap(),
+            recorded_at: first().recorded_at,
+        };
+        let hash = hash.chain(&second);
+        assert_eq!(hash.to_string(), "6cb058f74723d5a9f096be85fd6e720c0af55817ef30012a2ffc7c18c8b0049e");
+        assert_eq!(format!("{hash:?}"), hash.to_string());
+    }
+
+    #[test]
+    fn an_absent_field_is_not_an_empty_one_and_no_text_can_move_to_its_neighbour() {
+        let hash = |fields: &Fields<'_>| Hash::genesis("shop").chain(fields);
+        let fields = first();
+        assert_ne!(hash(&fields), hash(&Fields { stream: Some(""), ..fields }));
+        assert_ne!(hash(&Fields { id: None, stream: Some("sale-1"), ..fields }), hash(&fields));
+        assert_ne!(
+            hash(&Fields { data: "{}", meta: "{}{}", ..fields }),
+            hash(&Fields { data: "{}{}", meta: "{}", ..fields })
+        );
+    }
+
+    #[test]
+    fn a_hash_has_32_bytes() {
+        let hash = Hash::genesis("shop");
+        assert_eq!(Hash::from_slice(hash.as_bytes()), Some(hash));
+        assert_eq!(Hash::from_slice(&hash.as_bytes()[1..]), None);
+    }
+}

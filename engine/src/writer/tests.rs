@@ -160,7 +160,7 @@ async fn send_in_batches(store: &Arc<Faulty>, commands: Vec<Command>, commands_m
 }
 
 async fn send_with(store: &Arc<Faulty>, commands: Vec<Command>, settings: Settings) -> Vec<Answer> {
-    let (resolve_timeout, resolve_interval) = (Duration::from_secs(5), Duration::ZERO);
+    let (resolve_timeout, resolve_interval) = (settings.resolve_timeout.min(Duration::from_secs(5)), Duration::ZERO);
     let settings = Settings { resolve_timeout, resolve_interval, ..settings };
     let (requests, queue) = mpsc::channel(commands.len());
     let mut answers = Vec::new();
@@ -224,6 +224,21 @@ async fn a_commit_whose_answer_was_lost_is_not_told_as_failed_because_the_next_t
     let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2")]).await;
     assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4)]);
     assert_eq!(ids(&store).await[2..], [Some("1".to_owned()), Some("2".to_owned())]);
+}
+
+#[tokio::test]
+async fn nobody_is_told_that_it_failed_while_nobody_knows_what_became_of_a_commit() {
+    for written in [true, false] {
+        let fault = if written { Fault::LoseAnswer } else { Fault::LoseRequest };
+        let store = Faulty::new([None, None, Some(fault)]);
+        let commands = vec![open("a"), open("b"), entry("1"), entry("2")];
+        let settings = Settings { batch_commands_max: 1, resolve_timeout: Duration::ZERO, ..Settings::default() };
+        let answers = send_with(&store, commands, settings).await;
+        assert!(matches!(answers[2], Err(Error::OutcomeUnknown(_))), "{:?}", answers[2]);
+        // What was decided on it fails, undone.
+        assert!(matches!(answers[3], Err(Error::Unavailable(_))), "{:?}", answers[3]);
+        assert_eq!(ids(&store).await.len(), if written { 3 } else { 2 });
+    }
 }
 
 #[tokio::test]
