@@ -106,6 +106,15 @@ impl Connection {
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections_max)
             .acquire_timeout(settings.connect_timeout)
+            .test_before_acquire(false)
+            .before_acquire(|connection, kept| {
+                Box::pin(async move {
+                    if kept.idle_for >= UNTESTED_IDLE_MAX {
+                        sqlx::Connection::ping(connection).await?;
+                    }
+                    Ok(true)
+                })
+            })
             .after_connect(move |connection, _| {
                 let limits = limits.clone();
                 Box::pin(async move { connection.execute(AssertSqlSafe(limits)).await.map(|_| ()) })
@@ -113,6 +122,9 @@ impl Connection {
         Ok(pool.connect_lazy_with(options))
     }
 }
+
+/// A connection that was idle for less is taken as it is: to ask it each time would double the round trips of a query.
+const UNTESTED_IDLE_MAX: Duration = Duration::from_secs(1);
 
 /// What a URL says.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, Error> {
