@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{sleep, spawn};
 use std::time::Duration;
@@ -32,6 +33,7 @@ struct Inner {
     port: u16,
     server: SocketAddr,
     way: Mutex<Way>,
+    ended: AtomicBool,
     links: Mutex<Vec<Link>>,
 }
 
@@ -55,12 +57,15 @@ impl Proxy {
             port: listener.local_addr()?.port(),
             server: (Ipv4Addr::LOCALHOST, port).into(),
             way: Mutex::new(Way::Open),
+            ended: AtomicBool::new(false),
             links: Mutex::default(),
         };
         let proxy = Self(Arc::new(inner));
         let accepting = proxy.clone();
-        // Ends with the process: a client may come at any time.
-        spawn(move || listener.incoming().flatten().for_each(|client| accepting.connect(&client)));
+        spawn(move || {
+            let open = |_: &TcpStream| !accepting.0.ended.load(Ordering::SeqCst);
+            listener.incoming().flatten().take_while(open).for_each(|client| accepting.connect(&client));
+        });
         Ok(proxy)
     }
 
@@ -78,6 +83,15 @@ impl Proxy {
             close(&link.client, Shutdown::Both);
             close(&link.server, Shutdown::Both);
         }
+    }
+
+    /// Closes every connection, and takes no more.
+    pub(crate) fn end(&self) {
+        self.0.ended.store(true, Ordering::SeqCst);
+        self.set(Way::Open);
+        self.cut();
+        // Wakes the listener, which sees that it is over.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.0.port));
     }
 
     /// Closes what the clients read; what they send still arrives.

@@ -257,7 +257,9 @@ impl Writer {
 
     fn finish(self) -> Result<Told> {
         self.ends.store(true, Ordering::SeqCst);
-        self.client.join().unwrap_or_else(|_| bail!("{} has panicked", self.name))
+        let told = self.client.join().unwrap_or_else(|_| bail!("{} has panicked", self.name));
+        self.proxy.end();
+        told
     }
 }
 
