@@ -75,7 +75,14 @@ impl Worker {
         let mut checkpoint = self.claim().await?;
         loop {
             *reached = self.own(&checkpoint)?.position;
-            let mut session = self.open(&checkpoint).await?;
+            let mut session = match self.open(&checkpoint).await {
+                // A switch of generations took away what was looked for.
+                Err(Stop::Halt(_)) if self.was_switched(&checkpoint).await? => {
+                    checkpoint = self.adopt(&checkpoint, true).await?;
+                    continue;
+                }
+                opened => opened?,
+            };
             let ended = session.run(reached).await;
             let before = session.into_checkpoint();
             let ended = match ended {

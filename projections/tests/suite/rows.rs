@@ -1,13 +1,18 @@
 //! Rows that are only added, and what is carried between them: the same hazards as for keyed documents.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use bson::Document;
-use postfold::Position;
+use futures::future::BoxFuture;
+use postfold::event::AccountOpened;
+use postfold::{Event, Hash, Head, Position};
 use postfold_projections::testing::EventLog;
 use postfold_projections::{
-    Added, Change, FoldError, Keys, LogSource, MemoryStore, Projection, Projector, ReadEvent, RowProjection, Settings,
-    Store, row_id,
+    Added, Change, EntityChange, FoldError, Keys, LogError, LogSource, MemoryStore, Projection, Projector, ReadEvent,
+    RowProjection, Settings, Store, row_id,
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -346,4 +351,62 @@ async fn carries_that_a_switch_took_away_stop_no_projector() {
     shutdown.cancel();
     running.await.unwrap().unwrap();
     assert_eq!(store.count("opened").await.unwrap(), u64::try_from(2 * THINGS).unwrap());
+}
+
+/// A log at which something happens meanwhile, when a hash is asked for the first time.
+struct Meanwhile {
+    log: EventLog,
+    happens: Mutex<Option<BoxFuture<'static, ()>>>,
+}
+
+#[async_trait]
+impl LogSource for Meanwhile {
+    fn ledger_name(&self) -> &str {
+        self.log.ledger_name()
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        self.log.head().await
+    }
+
+    async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, LogError> {
+        self.log.page(after, limit).await
+    }
+
+    async fn opened(&self, accounts: &[(&str, &str)]) -> Result<Vec<AccountOpened>, LogError> {
+        self.log.opened(accounts).await
+    }
+
+    async fn hash_at(&self, position: Position) -> Result<Option<Hash>, LogError> {
+        let happens = self.happens.lock().unwrap().take();
+        if let Some(happens) = happens {
+            happens.await;
+        }
+        self.log.hash_at(position).await
+    }
+
+    async fn changes(&self, entity: &str) -> Result<Vec<EntityChange>, LogError> {
+        self.log.changes(entity).await
+    }
+
+    async fn changed(&self, after: Position, timeout: Duration) -> Result<(), LogError> {
+        self.log.changed(after, timeout).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_switch_between_taking_rows_over_and_looking_at_them_stops_no_projector() {
+    let (log, store) = (log_of_notes(20), MemoryStore::new());
+    catch_up(&log, &store, tiny_steps()).await;
+    write_note(&log, 20);
+    let rebuild = {
+        let rebuilder = projector(&log, store.clone(), tiny_steps());
+        async move {
+            rebuilder.rebuild("trail", CancellationToken::new()).await.unwrap();
+        }
+    };
+    let meanwhile = Meanwhile { log: log.clone(), happens: Mutex::new(Some(Box::pin(rebuild))) };
+    let late = Projector::new(meanwhile, store.clone()).with_rows(Trail).settings(tiny_steps());
+    late.catch_up(CancellationToken::new()).await.unwrap();
+    assert_whole(&store, &log).await;
 }
