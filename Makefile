@@ -5,7 +5,7 @@ SHELL := bash
 STACK := deploy/stack.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test laws simulate faults fuzz mutants stack stack-down stack-env stack-status fmt lint clean
+.PHONY: help demo test laws simulate faults fuzz mutants peers stack stack-down stack-env stack-status fmt lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,13 @@ MUTANTS ?=
 mutants: ## plant bugs in what decides, folds, hashes and retries: MUTANTS='-f engine/src/decide/hold.rs'
 	@deploy/mutants.sh $(MUTANTS)
 
+PEERS_ROUNDS ?= 3
+PEERS_SECONDS ?= 3
+peers: stack ## measure other ledgers beside Postfold into docs/peers.md: PEERS_ROUNDS=3 PEERS_SECONDS=10
+	@urls=$$($(STACK) env) && eval "$$urls" && \
+	SQLX_OFFLINE=true cargo run --release --locked --manifest-path benches/peers/Cargo.toml -- \
+	  run --docs docs --rounds $(PEERS_ROUNDS) --seconds $(PEERS_SECONDS) $(PEERS)
+
 stack: ## start PostgreSQL and a MongoDB-compatible server, or reuse those that run
 	@$(STACK) up
 
@@ -54,6 +61,7 @@ stack-status: ## say how each server runs
 
 fmt: ## format the sources
 	cargo fmt --all
+	cargo fmt --manifest-path benches/peers/Cargo.toml
 
 lint: ## formatting, clippy and documentation, all warnings being errors
 	cargo fmt --all --check
