@@ -14,6 +14,7 @@ use crate::run::Results;
 /// Between these lines of the documentation, a run writes.
 const BEGIN: &str = "<!-- figures: begin -->";
 const END: &str = "<!-- figures: end -->";
+const PICTURE: &str = "![Transfers a second of each peer, by the number of workers](peers.svg)";
 /// How many post one by one where the goals are stated.
 const GOAL_WORKERS: u32 = 32;
 const LOCK: &str = include_str!("../Cargo.lock");
@@ -147,7 +148,7 @@ pub(crate) fn write(path: &Path, results: &Results) -> anyhow::Result<()> {
     let old = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let (before, rest) = old.split_once(BEGIN).context("the mark of the begin is missing")?;
     let (_, after) = rest.split_once(END).context("the mark of the end is missing")?;
-    Ok(std::fs::write(path, format!("{before}{BEGIN}\n\n{}\n{END}{after}", text(results)))?)
+    Ok(std::fs::write(path, format!("{before}{BEGIN}\n\n{PICTURE}\n\n{}\n{END}{after}", text(results)))?)
 }
 
 fn head(results: &Results) -> String {
