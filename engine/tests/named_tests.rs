@@ -74,7 +74,7 @@ fn every_promise_of_the_readme_stands_with_tests_that_exist_and_the_command_that
 #[test]
 fn every_test_binary_that_a_command_of_the_guarantees_runs_exists() {
     let text = read(&file("GUARANTEES.md"));
-    let packages = ["engine", "projections", "cli", "proptests", "fuzz"];
+    let packages = ["engine", "projections", "cli", "proptests", "proptests/simulation", "fuzz"];
     let mut named = 0;
     for name in text.split("--test ").skip(1) {
         let name = name.split([' ', '`', '\n']).next().unwrap_or_default();
