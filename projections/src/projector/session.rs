@@ -38,8 +38,8 @@ pub(crate) struct Session<'a> {
     /// The entity whose changes are decisions about this projection.
     entity: String,
     flights: VecDeque<Flight>,
-    /// Held by the batch that is being written.
-    writing: Arc<Mutex<()>>,
+    /// Held by the batch that is being written: whether all batches before it are stored.
+    writing: Arc<Mutex<bool>>,
     /// Everything up to here is in a batch; with the hash there.
     ahead: (Position, Hash),
     /// Events behind it that are at hand.
@@ -80,7 +80,7 @@ impl<'a> Session<'a> {
             graves,
             entity,
             flights: VecDeque::new(),
-            writing: Arc::default(),
+            writing: Arc::new(Mutex::new(true)),
             waiting: None,
             decided: Position::START,
             broken: false,
@@ -212,10 +212,16 @@ impl<'a> Session<'a> {
     fn send(&self, mut batch: Batch) -> Flight {
         let (context, target, writing) = (self.worker.context.clone(), self.target.clone(), Arc::clone(&self.writing));
         let landing = tokio::spawn(async move {
-            // In the order in which they were sent.
-            let _turn = writing.lock().await;
+            // In the order in which they were sent, and none behind one that was not stored: what its keys carry would
+            // be ahead of rows that are nowhere, and those would be passed over for good.
+            let mut whole = writing.lock().await;
+            if !*whole {
+                return Err(Stop::Cancelled);
+            }
+            *whole = false;
             metrics::written(context.projection, batch.writes());
             Applier::deliver(&context, &target, &mut batch).await?;
+            *whole = true;
             Ok(batch)
         });
         Flight { landing, began: Instant::now() }

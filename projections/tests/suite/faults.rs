@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     DiesAfter,
     /// The process is suspended while this happens; then the write goes out, late.
     Suspended(BoxFuture<'static, ()>),
+    /// The process is told to stop, and hears that the server is away.
+    Stops(CancellationToken),
     /// The server answers so, this many times.
     Answers(StoreErrorKind, usize),
 }
@@ -105,6 +107,10 @@ impl<S> Faulty<S> {
                 meanwhile.await;
                 self.suspended.send_replace(false);
                 work.await
+            }
+            Some(Fault::Stops(stop)) => {
+                stop.cancel();
+                Err(StoreError::new(StoreErrorKind::Unavailable, "the server is away"))
             }
             Some(Fault::Answers(kind, times)) => {
                 *self.fault.lock().unwrap() = (times > 1).then_some(Fault::Answers(kind, times - 1));

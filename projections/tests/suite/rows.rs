@@ -178,6 +178,23 @@ async fn rows_are_whole_when_a_projector_is_stopped_while_it_folds_again_what_a_
 }
 
 #[tokio::test(start_paused = true)]
+async fn rows_are_whole_when_a_projector_is_stopped_at_a_write_that_did_not_succeed() {
+    // The batch behind it is on its way already, with carries that are ahead of the rows that were not stored.
+    let log = log_of_notes(40);
+    for write in 0.. {
+        let (store, stop) = (MemoryStore::new(), CancellationToken::new());
+        let stopping = Faulty::at(&store, write, Fault::Stops(stop.clone())).only("insert");
+        projector(&log, stopping.clone(), small_steps()).catch_up(stop).await.unwrap();
+        catch_up(&log, &store, Settings::default()).await;
+        assert_whole(&store, &log).await;
+        if !stopping.struck() {
+            assert!(write > 20, "too few steps to tell anything: {write}");
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn rows_are_not_folded_on_where_what_their_keys_carry_is_gone() {
     let (log, store) = (log_of_notes(20), MemoryStore::new());
     catch_up(&log, &store, tiny_steps()).await;
