@@ -19,7 +19,7 @@ use super::lease::Lease;
 use super::share::{Holder, Roll, Seat, Unit};
 use super::worker::{Ended, Worker};
 use super::{Projector, RunError, RunOutcome, RunReport};
-use crate::checkpoint::{Checkpoint, Owner};
+use crate::checkpoint::{Attempt, Checkpoint, Owner};
 use crate::folder::Folder;
 use crate::halt::Halt;
 use crate::metrics;
@@ -50,6 +50,8 @@ pub(crate) struct Group<'a> {
     reached: HashMap<Unit, Position>,
     /// Units that a worker of ours has looked at, and left in order.
     visited: HashSet<Unit>,
+    /// The switch of each model that its workers were told of last.
+    told_of: HashMap<&'static str, Attempt>,
 }
 
 /// What one look at the store told.
@@ -77,6 +79,7 @@ impl<'a> Group<'a> {
             retry: None,
             reached: HashMap::new(),
             visited: HashSet::new(),
+            told_of: HashMap::new(),
         }
     }
 
@@ -194,8 +197,15 @@ impl<'a> Group<'a> {
         for folder in &self.projector.folders {
             let Some(checkpoint) = checkpoints.get(folder.name()) else { continue };
             if checkpoint.paused.is_some() {
-                self.stop_all(folder.name());
+                self.stop_all(folder.name(), "paused");
                 continue;
+            }
+            // A worker that has nothing to write does not meet the switch: it is to begin anew, and so to end one that
+            // was left half-way.
+            if let Some(mark) = &checkpoint.switching
+                && self.told_of.insert(folder.name(), mark.to.clone()).is_none_or(|told| told != mark.to)
+            {
+                self.stop_all(folder.name(), "begins anew: the model is switched");
             }
             for (bucket, found) in checkpoint.buckets.iter().enumerate() {
                 let unit = Unit { projection: folder.name(), bucket };
@@ -281,10 +291,10 @@ impl<'a> Group<'a> {
         folder.first_checkpoint(log.ledger_name(), 1, settings.buckets)
     }
 
-    fn stop_all(&self, projection: &str) {
+    fn stop_all(&self, projection: &str, why: &str) {
         for (unit, working) in &self.working {
             if unit.projection == projection && !working.is_cancelled() {
-                tracing::info!(projection, bucket = unit.bucket, "paused");
+                tracing::info!(projection, bucket = unit.bucket, "{why}");
                 working.cancel();
             }
         }

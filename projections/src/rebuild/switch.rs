@@ -69,8 +69,8 @@ pub(super) async fn finish(
             return Ok(renamed);
         }
         let Some(now) = load(context).await? else { return Ok(false) };
-        if now.switching.is_none() {
-            // Somebody else ended it.
+        if now.switching.as_ref().is_none_or(|other| other.to != mark.to) {
+            // Somebody else ended it. A mark that is there now is of a later rebuild, of which we know nothing.
             return Ok(now.generation == mark.to.generation);
         }
         found = now;

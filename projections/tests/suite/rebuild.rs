@@ -162,6 +162,39 @@ async fn a_rebuild_beside_a_running_projector_loses_nothing() {
     assert_whole::<Notes>(&store, &log).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_switch_that_was_left_half_way_is_ended_by_a_projector_that_has_nothing_else_to_do() {
+    for fault in [Fault::DiesBefore, Fault::DiesAfter] {
+        let (log, store) = (log_of_notes(30), MemoryStore::new());
+        let live = projector(&log, store.clone(), Settings { buckets: 2, ..small_steps() });
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn({
+            let (live, shutdown) = (live.clone(), shutdown.clone());
+            async move { live.run(shutdown).await }
+        });
+        live.applied_through("notes", Position::new(30), Duration::from_mins(5)).await.unwrap();
+        let checkpoint = async || store.checkpoint("notes").await.unwrap().unwrap();
+        while checkpoint().await.buckets.iter().any(|bucket| bucket.sweep_due) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let dying = Faulty::at(&store, 0, fault).only("rename");
+        let died = dying.life.clone();
+        let ended = projector(&log, dying, small_steps()).rebuild("notes", died).await;
+        assert!(matches!(ended, Err(RebuildError::Cancelled)), "{ended:?}");
+        let over = async {
+            while checkpoint().await.switching.is_some() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(2), over).await.expect("nobody ends the switch");
+        write_note(&log, 30);
+        live.applied_through("notes", Position::new(31), Duration::from_mins(5)).await.unwrap();
+        shutdown.cancel();
+        running.await.unwrap().unwrap();
+        assert_whole::<Notes>(&store, &log).await;
+    }
+}
+
 /// The way to the store of a rebuilder, before whose mark of the switch a live projector, with a way of its own, goes ten
 /// events further.
 fn goes_further_before_the_mark(
@@ -316,6 +349,31 @@ async fn two_who_find_the_same_mark_end_the_switch_once() {
         assert_eq!(names(&store).await, ["notes"]);
         assert_whole::<Notes>(&store, &log).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuilder_whose_switch_somebody_ended_leaves_that_of_a_later_one_alone() {
+    let (log, store) = (log_of_notes(30), MemoryStore::new());
+    catch_up(&log, &store).await;
+    // It stands still between mark and rename. A later one ends its switch, marks one of its own, and dies there.
+    let meanwhile = {
+        let (log, store) = (log.clone(), store.clone());
+        Box::pin(async move {
+            let dying = Faulty::at(&store, 0, Fault::DiesBefore).only("rename");
+            let died = dying.life.clone();
+            let ended = projector(&log, dying, small_steps()).rebuild("notes", died).await;
+            assert!(matches!(ended, Err(RebuildError::Cancelled)), "{ended:?}");
+        })
+    };
+    let late = Faulty::at(&store, 0, Fault::Suspended(meanwhile)).only("rename");
+    let ended = projector(&log, late, small_steps()).rebuild("notes", CancellationToken::new()).await;
+    assert!(matches!(ended, Err(RebuildError::Gone(_))), "{ended:?}");
+    // What it knows of its own documents says nothing about those of the other.
+    let checkpoint = store.checkpoint("notes").await.unwrap().unwrap();
+    assert_eq!((checkpoint.generation, checkpoint.switching.map(|mark| mark.to.generation)), (1, Some(3)));
+    catch_up(&log, &store).await;
+    assert_eq!(names(&store).await, ["notes"]);
+    assert_whole::<Notes>(&store, &log).await;
 }
 
 #[tokio::test(start_paused = true)]
