@@ -140,6 +140,16 @@ pub struct Switching {
     pub position: Position,
     /// The hash of the log at that position.
     pub hash: Hash,
+    /// Buckets of the live model whose owners have heard of the switch, and write no more.
+    #[serde(default)]
+    pub yielded: Vec<usize>,
+}
+
+impl Switching {
+    /// Whether it is the switch that is noted there.
+    pub(crate) fn is_of(&self, marked: &Checkpoint) -> bool {
+        marked.switching.as_ref().is_some_and(|mark| mark.to == self.to)
+    }
 }
 
 /// Why and where a projector stopped by itself.
@@ -189,6 +199,17 @@ impl Checkpoint {
     /// The next state of this checkpoint: the same, one revision on.
     pub(crate) fn next(&self) -> Self {
         Self { revision: self.revision.saturating_add(1), updated_at: Timestamp::now(), ..self.clone() }
+    }
+
+    /// The next state where the owner of this bucket has heard of the switch; `None` where there is nothing to say.
+    pub(crate) fn yielding(&self, bucket: usize) -> Option<Self> {
+        let mut said = self.next();
+        let yielded = &mut said.switching.as_mut()?.yielded;
+        if yielded.contains(&bucket) {
+            return None;
+        }
+        yielded.push(bucket);
+        Some(said)
     }
 
     /// The generation that a new rebuild builds: never one that any attempt had before.

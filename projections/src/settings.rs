@@ -49,7 +49,8 @@ pub struct Settings {
     /// How long a process that was thought dead may still send a write: tombstones, and what a former
     /// generation left, are removed only after it. Default 60 s.
     pub late_write_grace: Duration,
-    /// How long a switch of generations may take before somebody else ends it. Default 10 s.
+    /// How long a switch of generations may take before somebody else ends it, and two leases at least.
+    /// Default 10 s.
     pub switch_grace: Duration,
     /// Bytes of documents, counted roughly, that a rebuild folds in memory. Default 1 GiB. A model beyond
     /// it is rebuilt through the database, as live folding does, several times slower.

@@ -52,7 +52,16 @@ fn further(bucket: &Bucket) -> Bucket {
 fn switching(of: &Checkpoint) -> Checkpoint {
     let to = Attempt { generation: of.generation + 1, epoch: of.epoch };
     let (position, hash) = (Position::new(9), Hash::genesis("shop"));
-    let mark = Switching { to, uuid: "00ff".to_owned(), version: 2, buckets: 1, carry: None, position, hash };
+    let mark = Switching {
+        to,
+        uuid: "00ff".to_owned(),
+        version: 2,
+        buckets: 1,
+        carry: None,
+        position,
+        hash,
+        yielded: Vec::new(),
+    };
     Checkpoint { switching: Some(mark), epoch: of.epoch + 1, ..next(of) }
 }
 
@@ -63,8 +72,16 @@ async fn a_checkpoint_comes_back_as_it_was(store: &dyn Store) {
     let hash = Hash::genesis("shop");
     let position = Position::new(i64::MAX);
     let carry = Some("c_checkpoint__g7_e12_carry".to_owned());
-    full.switching =
-        Some(Switching { to, uuid: "00ff".to_owned(), version: 3, buckets: 2, carry: carry.clone(), position, hash });
+    full.switching = Some(Switching {
+        to,
+        uuid: "00ff".to_owned(),
+        version: 3,
+        buckets: 2,
+        carry: carry.clone(),
+        position,
+        hash,
+        yielded: vec![0],
+    });
     full.paused = Some(Paused { reason: "because".to_owned(), at: full.updated_at });
     full.carry = carry;
     if let Some(bucket) = full.buckets.last_mut() {

@@ -200,8 +200,8 @@ impl<'a> Group<'a> {
                 self.stop_all(folder.name(), "paused");
                 continue;
             }
-            // A worker that has nothing to write does not meet the switch: it is to begin anew, and so to end one that
-            // was left half-way.
+            // A worker that has nothing to write does not meet the switch: it is to put its pen down, and to begin anew,
+            // and so to end one that was left half-way.
             if let Some(mark) = &checkpoint.switching
                 && self.told_of.insert(folder.name(), mark.to.clone()).is_none_or(|told| told != mark.to)
             {
@@ -229,8 +229,8 @@ impl<'a> Group<'a> {
                 }
                 view.done = false;
                 view.epochs.insert(unit, found.epoch);
-                view.seats
-                    .push(Seat { unit, holder: if self.working.contains_key(&unit) { Holder::Us } else { holder } });
+                let holder = if self.working.contains_key(&unit) { Holder::Us } else { holder };
+                view.seats.push(Seat { unit, holder, switching: checkpoint.switching.is_some() });
             }
         }
         self.retry = Some(retry);

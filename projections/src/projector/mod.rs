@@ -10,7 +10,7 @@ mod operate;
 pub mod parking;
 mod plan;
 mod session;
-mod share;
+pub(crate) mod share;
 mod worker;
 
 use std::sync::Arc;

@@ -24,6 +24,8 @@ pub(crate) struct Unit {
 pub(crate) struct Seat {
     pub(crate) unit: Unit,
     pub(crate) holder: Holder,
+    /// A switch of generations is under way: whoever holds it cannot let go of it, and may have to end the switch.
+    pub(crate) switching: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +127,7 @@ impl Roll {
             }
         }
         if decision.take.is_empty() {
-            let ours_of = seats.iter().rev().filter(|seat| seat.holder == Holder::Us);
+            let ours_of = seats.iter().rev().filter(|seat| seat.holder == Holder::Us && !seat.switching);
             let much_less = |unit: Unit| held.iter().any(|(id, count)| count + 2 <= ours && can(id, unit));
             decision.give = ours_of.map(|seat| seat.unit).find(|unit| much_less(*unit));
         }
@@ -156,7 +158,9 @@ mod tests {
     }
 
     fn seats(holders: &[Holder]) -> Vec<Seat> {
-        holders.iter().enumerate().map(|(bucket, holder)| Seat { unit: unit(bucket), holder: holder.clone() }).collect()
+        let seat =
+            |(bucket, holder): (usize, &Holder)| Seat { unit: unit(bucket), holder: holder.clone(), switching: false };
+        holders.iter().enumerate().map(seat).collect()
     }
 
     fn other(id: &str) -> Holder {
@@ -214,6 +218,17 @@ mod tests {
             .give,
             None
         );
+    }
+
+    #[test]
+    fn what_is_being_switched_is_not_given_away() {
+        let (mut roll, now) = (Roll::default(), Instant::now());
+        roll.observe(vec![member("us", 1, &["notes"]), member("new", 1, &["notes"])], now);
+        let mut seats = seats(&[Holder::Us, Holder::Us, Holder::Us]);
+        seats[2].switching = true;
+        assert_eq!(roll.decide("us", &seats, LEASE, now).give, Some(unit(1)));
+        seats[..2].iter_mut().for_each(|seat| seat.switching = true);
+        assert_eq!(roll.decide("us", &seats, LEASE, now).give, None);
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Worker {
             };
             self.check_ledger(&found)?;
             if found.switching.is_some() {
-                switch::settle(&self.context, found).await?;
+                self.settle(found).await?;
                 continue;
             }
             let bucket = self.own(&found)?;
@@ -141,6 +141,14 @@ impl Worker {
                 return Ok(found);
             }
         }
+    }
+
+    /// Lets a switch of generations go on, and waits for its end. No write of ours is on its way.
+    async fn settle(&self, found: Checkpoint) -> Result<(), Stop> {
+        if self.own(&found)?.is_of(&self.us.id) {
+            switch::yield_bucket(&self.context, &found, self.bucket).await?;
+        }
+        switch::settle(&self.context, found).await
     }
 
     /// The first start: an empty collection with its indexes, then a checkpoint at the log's start.
@@ -180,7 +188,7 @@ impl Worker {
         loop {
             let found = self.load().await?.ok_or(Halt::NoCheckpoint { projection })?;
             if found.switching.is_some() {
-                switch::settle(context, found).await?;
+                self.settle(found).await?;
                 continue;
             }
             let bucket = self.own(&found)?;
@@ -306,13 +314,18 @@ impl Worker {
         loop {
             let Ok(Some(found)) = store.checkpoint(self.context.projection).await else { return i64::MAX };
             let Ok(bucket) = self.own(&found) else { return i64::MAX };
-            if !bucket.is_of(&self.us.id) || found.switching.is_some() {
+            if !bucket.is_of(&self.us.id) {
                 return bucket.revision;
             }
             let mut left = bucket.next();
             left.owner = None;
             left.halted = halt.map(|halt| Halted { reason: halt.to_string(), at: left.updated_at });
-            match store.swap_bucket(&found, self.bucket, &left).await {
+            let done = match found.yielding(self.bucket) {
+                Some(said) => store.swap_header(&found, &said).await,
+                None if found.switching.is_some() => return bucket.revision,
+                None => store.swap_bucket(&found, self.bucket, &left).await,
+            };
+            match done {
                 Ok(true) => return left.revision,
                 Ok(false) => {}
                 Err(error) => {

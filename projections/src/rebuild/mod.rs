@@ -87,6 +87,12 @@ pub enum RebuildError {
         /// Documents found.
         found: u64,
     },
+    /// A projector that says that it lives does not let go of the live model.
+    #[error(
+        "a projector that works on {0} does not let go of it within `switch_grace`; the live model stays. \
+         Stop it, or find out what holds it up, and rebuild again"
+    )]
+    Held(&'static str),
     /// The new collection was dropped by somebody else.
     #[error("the collection of the new generation of {0} is gone; the live model stays")]
     Gone(&'static str),
@@ -269,9 +275,11 @@ impl Rebuild {
             carry: self.carry(attempt),
             position: reached.position,
             hash: reached.hash,
+            yielded: Vec::new(),
         };
         let marked = switch::begin(context, &mark).await?.ok_or(RebuildError::Superseded(context.projection))?;
-        // The live model can go no further now, and no document of it may be ahead of the new one's. Some may be
+        let marked = switch::quiet(context, marked).await?.ok_or(RebuildError::Held(context.projection))?;
+        // The live model goes no further now, and no document of it may be ahead of the new one's. Some may be
         // ahead of their checkpoint, whose writer died or was about to move it; none is ahead of the log.
         let head = context.log(|| self.log.head()).await?.position;
         tail.follow(reached, head).await?;

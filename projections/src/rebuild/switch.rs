@@ -3,6 +3,7 @@
 //! | step | who dies after it leaves |
 //! |---|---|
 //! | (a) mark: `switching: {to, uuid}` by compare-and-set, with a new epoch | the mark: whoever finds it drops what is not renamed, and the old model stays |
+//! | wait until every owner of a bucket has put its pen down, has left, or is dead; then fold up to the head of the log | the same |
 //! | (b) rename the collection of that UUID over the stable one | the mark: whoever finds it ends the switch |
 //! | (c) sweep documents of earlier generations | the same |
 //! | (d) clear the mark, by compare-and-set | nothing to do |
@@ -11,9 +12,14 @@
 //! a query that meets the rename itself (once in some hundred renames under constant reading), for some tens of
 //! milliseconds. The readers of this crate ask again while a switch is under way.
 //!
-//! Between (a) and (d) no projector moves the checkpoint. Collections are told apart by UUID, which a
-//! rename does not change: a name alone could be that of a ghost, a new collection that a late insert
-//! made under the name of the one that was renamed.
+//! Between (a) and (d) no projector moves the checkpoint. One that works hears of the mark when it wants to move
+//! it, one that has nothing to do when it looks next, three times a lease. What it had written until then is not
+//! ahead of the log, so the new documents are nowhere behind those that readers have seen.
+//!
+//! Collections are told apart by UUID, which a rename does not change: a name alone could be that of a ghost, a new
+//! collection that a late insert made under the name of the one that was renamed.
+
+use std::time::Duration;
 
 use postfold::{Hash, Position};
 
@@ -21,10 +27,11 @@ use crate::checkpoint::{Attempt, Bucket, Checkpoint, Switching};
 use crate::halt::Stop;
 use crate::metrics;
 use crate::patience::Context;
+use crate::projector::share::{Holder, Roll};
 use crate::store::StoreErrorKind;
 
 /// How often a projector looks whether a switch that somebody else began is over.
-const SETTLE_POLL: std::time::Duration = std::time::Duration::from_millis(50);
+const SETTLE_POLL: Duration = Duration::from_millis(50);
 
 /// (a): marks the switch. `None` when another rebuild began later: this one must not switch any more.
 pub(super) async fn begin(context: &Context, mark: &Switching) -> Result<Option<Checkpoint>, Stop> {
@@ -45,6 +52,46 @@ pub(super) async fn begin(context: &Context, mark: &Switching) -> Result<Option<
             return load(context).await;
         }
     }
+}
+
+/// Returns when nobody writes to the live model any more, with the checkpoint then. `None` when somebody lives, and
+/// does not put its pen down: the switch is given up.
+pub(super) async fn quiet(context: &Context, marked: Checkpoint) -> Result<Option<Checkpoint>, Stop> {
+    let mut roll = Roll::default();
+    let looks = grace(context).as_millis() / SETTLE_POLL.as_millis();
+    for _ in 0..looks {
+        let Some(found) = load(context).await? else { return Ok(Some(marked)) };
+        let Some(mark) = found.switching.as_ref().filter(|mark| mark.is_of(&marked)) else {
+            // Somebody else ended it.
+            return Ok(Some(marked));
+        };
+        // After the checkpoint: whoever owns a bucket has beaten before.
+        let members = context.store("read who works", || context.store.members()).await?;
+        let now = tokio::time::Instant::now();
+        roll.observe(members, now);
+        let writes = |(at, bucket): (usize, &Bucket)| {
+            !mark.yielded.contains(&at) && roll.holder(bucket.owner.as_ref(), "", now) != Holder::Nobody
+        };
+        if !found.buckets.iter().enumerate().any(writes) {
+            return Ok(Some(found));
+        }
+        context.sleep(SETTLE_POLL).await?;
+    }
+    abandon(context, marked).await?;
+    Ok(None)
+}
+
+/// The owner of a bucket has no write on its way, and sends none any more.
+pub(crate) async fn yield_bucket(context: &Context, marked: &Checkpoint, bucket: usize) -> Result<(), Stop> {
+    let mut found = marked.clone();
+    while let Some(said) = found.yielding(bucket) {
+        if swap_header(context, &found, &said).await? {
+            return Ok(());
+        }
+        let Some(now) = load(context).await? else { return Ok(()) };
+        found = now;
+    }
+    Ok(())
 }
 
 /// (b) to (d). `reached` is how far the new documents are, where the caller knows it better than the
@@ -69,8 +116,8 @@ pub(super) async fn finish(
             return Ok(renamed);
         }
         let Some(now) = load(context).await? else { return Ok(false) };
-        if now.switching.as_ref().is_none_or(|other| other.to != mark.to) {
-            // Somebody else ended it. A mark that is there now is of a later rebuild, of which we know nothing.
+        if !mark.is_of(&now) {
+            // Somebody else ended it; another one that has begun since is not ours to end.
             return Ok(now.generation == mark.to.generation);
         }
         found = now;
@@ -79,10 +126,10 @@ pub(super) async fn finish(
 
 /// Waits for whoever began the switch to end it, and ends it in their place when they do not.
 pub(crate) async fn settle(context: &Context, marked: Checkpoint) -> Result<(), Stop> {
-    let patience = tokio::time::Instant::now() + context.settings.switch_grace;
+    let patience = tokio::time::Instant::now() + grace(context);
     while tokio::time::Instant::now() < patience {
         let Some(found) = load(context).await? else { return Ok(()) };
-        if found.switching != marked.switching {
+        if !found.switching.as_ref().is_some_and(|mark| mark.is_of(&marked)) {
             return Ok(());
         }
         context.sleep(SETTLE_POLL).await?;
@@ -90,16 +137,28 @@ pub(crate) async fn settle(context: &Context, marked: Checkpoint) -> Result<(), 
     let Some(found) = load(context).await? else { return Ok(()) };
     let mut ours = found.next();
     ours.epoch = found.epoch.saturating_add(1);
-    let Some(mark) = &found.switching else { return Ok(()) };
-    if swap_header(context, &found, &ours).await? {
+    let same = found.switching.as_ref().is_some_and(|mark| mark.is_of(&marked));
+    if same && swap_header(context, &found, &ours).await? {
         tracing::warn!(projection = context.projection, "a switch of generations was left half-way; ending it");
-        // Only who folded it knows whether it has come as far as the live model. One that was renamed has; any
-        // other goes, and the live model stays. A rebuilder that was only slow finds nothing to rename.
-        let side = mark.to.collection(context.projection);
-        context.store("drop a collection", || context.store.drop_collection(&side)).await?;
-        finish(context, ours, None).await?;
+        abandon(context, ours).await?;
     }
     Ok(())
+}
+
+/// How long a switch may take. Whoever began it may have to wait for a lease to run out.
+fn grace(context: &Context) -> Duration {
+    context.settings.switch_grace.max(2 * context.settings.lease)
+}
+
+/// Ends a switch without renaming. Only who folded the new collection knows whether it has come as far as the live
+/// model. One that was renamed has; any other goes, and the live model stays. A rebuilder that was only slow finds
+/// nothing to rename.
+async fn abandon(context: &Context, marked: Checkpoint) -> Result<(), Stop> {
+    if let Some(mark) = &marked.switching {
+        let side = mark.to.collection(context.projection);
+        context.store("drop a collection", || context.store.drop_collection(&side)).await?;
+    }
+    finish(context, marked, None).await.map(drop)
 }
 
 /// (b), told by UUIDs. `false` when the new collection is nowhere: somebody dropped it.

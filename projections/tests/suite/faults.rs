@@ -103,9 +103,7 @@ impl<S> Faulty<S> {
                 self.die()
             }
             Some(Fault::Suspended(meanwhile)) => {
-                self.suspended.send_replace(true);
-                meanwhile.await;
-                self.suspended.send_replace(false);
+                self.suspend(meanwhile).await;
                 work.await
             }
             Some(Fault::Stops(stop)) => {
@@ -117,6 +115,13 @@ impl<S> Faulty<S> {
                 Err(StoreError::new(kind, "no"))
             }
         }
+    }
+
+    /// Holds the whole process up while this happens: it does not say that it lives, either.
+    pub(crate) async fn suspend(&self, meanwhile: BoxFuture<'static, ()>) {
+        self.suspended.send_replace(true);
+        meanwhile.await;
+        self.suspended.send_replace(false);
     }
 
     async fn read<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {

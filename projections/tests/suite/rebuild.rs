@@ -1,5 +1,6 @@
 //! A model is built anew while the old one serves, and whatever dies on the way.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use postfold::Position;
@@ -238,6 +239,66 @@ async fn a_switch_never_takes_a_document_back_that_is_ahead_of_its_checkpoint() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_switch_takes_nothing_back_from_a_writer_who_was_idle_when_it_was_marked() {
+    let (log, store) = (log_of_notes(20), MemoryStore::new());
+    let live = projector(&log, store.clone(), Settings::default());
+    let running = tokio::spawn({
+        let live = live.clone();
+        async move { live.run(CancellationToken::new()).await }
+    });
+    live.applied_through("notes", Position::new(20), Duration::from_mins(5)).await.unwrap();
+    // Nothing is left to do but to rename, and then there is something new to write.
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let meanwhile = Box::pin({
+        let (log, store, seen) = (log.clone(), store.clone(), Arc::clone(&seen));
+        async move {
+            write_note(&log, 20);
+            let written = || async {
+                let rows = store.scan("notes", None, None, 1_000).await.unwrap();
+                rows.iter().any(|row| row.position == Position::new(21))
+            };
+            let yielded = || async {
+                let checkpoint = store.checkpoint("notes").await.unwrap().unwrap();
+                checkpoint.switching.is_some_and(|mark| mark.yielded == [0])
+            };
+            while !written().await && !yielded().await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            running.abort();
+            *seen.lock().unwrap() = store.scan("notes", None, None, 1_000).await.unwrap();
+        }
+    });
+    let late = Faulty::at(&store, 0, Fault::Suspended(meanwhile)).only("rename");
+    projector(&log, late, small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap();
+    let now = store.scan("notes", None, None, 1_000).await.unwrap();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    assert_not_older(&seen, &now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_switch_waits_for_the_lease_of_a_writer_that_died_and_no_longer() {
+    let (log, store) = (log_of_notes(20), MemoryStore::new());
+    let dying = Faulty::at(&store, 1, Fault::DiesBefore).only("swap_bucket");
+    let died = dying.life.clone();
+    projector(&log, dying, Settings::default()).run(died).await.unwrap();
+    let owner = store.checkpoint("notes").await.unwrap().unwrap().buckets[0].owner.clone();
+    assert!(owner.is_some(), "it died at work");
+    let began = tokio::time::Instant::now();
+    projector(&log, store.clone(), small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap();
+    let lease = Settings::default().lease;
+    assert!((lease..lease * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert_whole::<Notes>(&store, &log).await;
+}
+
+/// Every document that was there is there, at the same position or further.
+fn assert_not_older(before: &[Row], now: &[Row]) {
+    for row in before.iter().filter(|row| row.state.is_some()) {
+        let there = now.iter().find(|now| now.id == row.id).unwrap_or_else(|| panic!("{} is missing", row.id));
+        assert!(there.position >= row.position, "{} went back from {} to {}", row.id, row.position, there.position);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_switch_that_somebody_else_ends_takes_no_document_back() {
     let (log, store) = (log_of_notes(20), MemoryStore::new());
     catch_up(&log, &store).await;
@@ -254,10 +315,7 @@ async fn a_switch_that_somebody_else_ends_takes_no_document_back() {
     projector(&log, next, Settings::default()).catch_up(died).await.unwrap();
     assert_eq!(store.checkpoint("notes").await.unwrap().unwrap().switching, None, "the switch was ended");
     let now = store.scan("notes", None, None, 1_000).await.unwrap();
-    for row in before.into_iter().filter(|row| row.state.is_some()) {
-        let there = now.iter().find(|now| now.id == row.id).unwrap_or_else(|| panic!("{} is missing", row.id));
-        assert!(there.position >= row.position, "{} went back from {} to {}", row.id, row.position, there.position);
-    }
+    assert_not_older(&before, &now);
     catch_up(&log, &store).await;
     assert_whole::<Notes>(&store, &log).await;
 }

@@ -12,7 +12,7 @@ use postfold::{Event, Hash, Head, Position};
 use postfold_projections::testing::EventLog;
 use postfold_projections::{
     Added, Change, EntityChange, FoldError, Keys, LogError, LogSource, MemoryStore, Projection, Projector, ReadEvent,
-    RowProjection, Settings, Store, row_id,
+    RebuildError, RowProjection, Settings, Store, row_id,
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -370,9 +370,11 @@ async fn carries_that_a_switch_took_away_stop_no_projector() {
     assert_eq!(store.count("opened").await.unwrap(), u64::try_from(2 * THINGS).unwrap());
 }
 
-/// A log at which something happens meanwhile, when a hash is asked for the first time.
+/// A log at which something happens when a hash is asked for the first time.
 struct Meanwhile {
     log: EventLog,
+    /// Held up as a whole while it happens; otherwise it goes on saying that it lives.
+    process: Option<Faulty>,
     happens: Mutex<Option<BoxFuture<'static, ()>>>,
 }
 
@@ -397,7 +399,10 @@ impl LogSource for Meanwhile {
     async fn hash_at(&self, position: Position) -> Result<Option<Hash>, LogError> {
         let happens = self.happens.lock().unwrap().take();
         if let Some(happens) = happens {
-            happens.await;
+            match &self.process {
+                Some(process) => process.suspend(happens).await,
+                None => happens.await,
+            }
         }
         self.log.hash_at(position).await
     }
@@ -422,8 +427,31 @@ async fn a_switch_between_taking_rows_over_and_looking_at_them_stops_no_projecto
             rebuilder.rebuild("trail", CancellationToken::new()).await.unwrap();
         }
     };
-    let meanwhile = Meanwhile { log: log.clone(), happens: Mutex::new(Some(Box::pin(rebuild))) };
-    let late = Projector::new(meanwhile, store.clone()).with_rows(Trail).settings(tiny_steps());
+    let process = Faulty::at(&store, usize::MAX, Fault::DiesBefore);
+    let happens = Mutex::new(Some(Box::pin(rebuild) as BoxFuture<'static, ()>));
+    let meanwhile = Meanwhile { log: log.clone(), process: Some(process.clone()), happens };
+    let late = Projector::new(meanwhile, process).with_rows(Trail).settings(tiny_steps());
     late.catch_up(CancellationToken::new()).await.unwrap();
+    assert_whole(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_gives_up_where_a_projector_that_lives_does_not_let_go() {
+    let (log, store) = (log_of_notes(20), MemoryStore::new());
+    catch_up(&log, &store, tiny_steps()).await;
+    write_note(&log, 20);
+    let rebuild = {
+        let rebuilder = projector(&log, store.clone(), tiny_steps());
+        async move {
+            let ended = rebuilder.rebuild("trail", CancellationToken::new()).await;
+            assert_eq!(ended, Err(RebuildError::Held("trail")));
+        }
+    };
+    let happens = Mutex::new(Some(Box::pin(rebuild) as BoxFuture<'static, ()>));
+    let stuck = Meanwhile { log: log.clone(), process: None, happens };
+    let late = Projector::new(stuck, store.clone()).with_rows(Trail).settings(tiny_steps());
+    late.catch_up(CancellationToken::new()).await.unwrap();
+    let checkpoint = store.checkpoint("trail").await.unwrap().unwrap();
+    assert_eq!((checkpoint.generation, checkpoint.switching), (1, None));
     assert_whole(&store, &log).await;
 }

@@ -128,7 +128,9 @@ impl Models {
             };
             match done {
                 Ok(Ok(report)) => process.note(format!("has rebuilt {model}, generation {}", report.generation)),
-                Ok(Err(RebuildError::Superseded(_) | RebuildError::Gone(_))) => process.note("gave way"),
+                Ok(Err(RebuildError::Superseded(_) | RebuildError::Gone(_) | RebuildError::Held(_))) => {
+                    process.note("gave way");
+                }
                 Ok(Err(error)) => self.world.violated(format!("{} of {model} ends: {error}", process.name())),
                 Err(panicked) => self.world.violated(format!("{} panics: {panicked}", process.name())),
             }

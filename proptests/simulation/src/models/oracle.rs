@@ -56,29 +56,18 @@ impl Oracle {
         self.look(&checkpoint);
     }
 
-    /// A collection takes the stable name: no document goes back behind what the checkpoint promised of it.
-    ///
-    /// One that is ahead of the checkpoint may: a writer that has not heard of the switch goes on for a batch, on
-    /// events that are newer than those that the rebuild has read.
+    /// A collection takes the stable name: no document of it goes back.
     pub(super) fn renamed(&self, name: &str, before: &[Row]) {
-        let through = self.checkpoint(name).map_or(Position::START, |checkpoint| checkpoint.position());
         let after: BTreeMap<String, Row> = self.rows(name).into_iter().map(|row| (row.id.clone(), row)).collect();
-        self.fold();
-        let folded = self.folded();
-        let mut wrong = Vec::new();
         for row in before {
-            let versions = folded.models.get(name).and_then(|model| model.get(&row.id)).map_or(&[][..], Vec::as_slice);
-            let promised = versions.iter().rev().find(|(position, _)| *position <= row.position.min(through));
-            let Some((least, Some(_))) = promised else { continue };
-            let now = after.get(&row.id).map(|now| now.position);
-            let dead = versions.iter().any(|(position, dead)| position > least && dead.is_none());
-            if now.map_or(!dead, |now| now < *least) {
-                wrong.push(format!("{:?} of {name} goes back from {least} to {now:?} at a switch", row.id));
+            let further = match after.get(&row.id) {
+                Some(now) => now.position >= row.position,
+                None => self.is_dead_after(name, &row.id, row.position),
+            };
+            if !further {
+                let now = after.get(&row.id).map(|now| now.position);
+                self.wrong(format!("{:?} of {name} goes back from {} to {now:?} at a switch", row.id, row.position));
             }
-        }
-        drop(folded);
-        for wrong in wrong {
-            self.wrong(wrong);
         }
     }
 
@@ -150,6 +139,13 @@ impl Oracle {
         for wrong in wrong {
             self.wrong(wrong);
         }
+    }
+
+    fn is_dead_after(&self, name: &str, key: &str, position: Position) -> bool {
+        self.fold();
+        let folded = self.folded();
+        let versions = folded.models.get(name).and_then(|model| model.get(key));
+        versions.is_some_and(|versions| versions.iter().any(|(at, dead)| *at >= position && dead.is_none()))
     }
 
     /// Folds what is in the log; answers how far that is.
