@@ -1,11 +1,12 @@
 //! The names of all metrics, for the exporter that the host chooses. Every one has the label
-//! `projection`.
+//! `projection`; those that tell how far behind a bucket is have the label `bucket` besides, from `0`. A process tells
+//! of the buckets that it works on, and zero of one that it gave up.
 
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-/// Gauge: events between the head of the log as last seen and the checkpoint.
+/// Gauge, by bucket: events between the head of the log as last seen and the checkpoint.
 pub const LAG_EVENTS: &str = "postfold_projection_lag_events";
 /// Counter: events folded, also those that touched nothing. Its rate is the rate of the projection.
 pub const EVENTS_TOTAL: &str = "postfold_projection_events_total";
@@ -19,11 +20,11 @@ pub const BATCH_DOCUMENTS: &str = "postfold_projection_batch_documents";
 pub const BATCH_SECONDS: &str = "postfold_projection_batch_seconds";
 /// Counter: failures that were tried again.
 pub const RETRIES_TOTAL: &str = "postfold_projection_retries_total";
-/// Gauge: seconds between the recorded times of the newest event known and of the checkpoint's.
+/// Gauge, by bucket: seconds between the recorded times of the newest event known and of the checkpoint's.
 pub const LAG_SECONDS: &str = "postfold_projection_lag_seconds";
 /// Counter: documents that were not as expected when they were written, and were read back.
 pub const CONFLICTS_TOTAL: &str = "postfold_projection_conflicts_total";
-/// Gauge: keys that are parked.
+/// Gauge: keys of the projection that are parked, in whatever bucket, as the process knows of them.
 pub const PARKED: &str = "postfold_projection_parked_keys";
 /// Gauge: 1 when the projection stopped by itself, 0 when it runs.
 pub const HALTED: &str = "postfold_projection_halted";
@@ -31,6 +32,7 @@ pub const HALTED: &str = "postfold_projection_halted";
 pub const REBUILDS_TOTAL: &str = "postfold_projection_rebuilds_total";
 
 const LABEL: &str = "projection";
+const BUCKET: &str = "bucket";
 
 pub(crate) fn written(projection: &'static str, documents: usize) {
     counter!(DOCUMENTS_TOTAL, LABEL => projection).increment(u64::try_from(documents).unwrap_or(u64::MAX));
@@ -43,16 +45,14 @@ pub(crate) fn batch_done(projection: &'static str, events: usize, took: Duration
     histogram!(BATCH_SECONDS, LABEL => projection).record(took.as_secs_f64());
 }
 
-pub(crate) fn lag(projection: &'static str, events: u64) {
-    gauge!(LAG_EVENTS, LABEL => projection).set(float(usize::try_from(events).unwrap_or(usize::MAX)));
+pub(crate) fn lag(projection: &'static str, bucket: usize, events: u64, seconds: f64) {
+    let labels = [(LABEL, projection.to_owned()), (BUCKET, bucket.to_string())];
+    gauge!(LAG_EVENTS, &labels).set(float(usize::try_from(events).unwrap_or(usize::MAX)));
+    gauge!(LAG_SECONDS, &labels).set(seconds);
 }
 
 pub(crate) fn retried(projection: &'static str) {
     counter!(RETRIES_TOTAL, LABEL => projection).increment(1);
-}
-
-pub(crate) fn lag_seconds(projection: &'static str, seconds: f64) {
-    gauge!(LAG_SECONDS, LABEL => projection).set(seconds);
 }
 
 pub(crate) fn conflicted(projection: &'static str, documents: usize) {

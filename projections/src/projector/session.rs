@@ -252,11 +252,8 @@ impl<'a> Session<'a> {
         let projection = self.worker.context.projection;
         metrics::batch_done(projection, batch.events, began.elapsed());
         let lag = self.worker.feed.lag(batch.position, &self.worker.context).await?;
-        metrics::lag(projection, lag);
-        metrics::lag_seconds(
-            projection,
-            if lag == 0 { 0.0 } else { self.worker.feed.seconds_behind(batch.recorded_at) },
-        );
+        let seconds = if lag == 0 { 0.0 } else { self.worker.feed.seconds_behind(batch.recorded_at) };
+        metrics::lag(projection, self.worker.bucket, lag, seconds);
         tracing::debug!(
             projection,
             bucket = self.worker.bucket,

@@ -59,15 +59,15 @@ impl Worker {
             Err(Stop::Halt(halt)) => Some(halt),
             Ok(()) | Err(_) => None,
         };
-        let revision = match &halt {
-            Some(halt) => {
-                let projection = self.context.projection;
-                metrics::halted(projection, true);
-                tracing::error!(projection, bucket = self.bucket, position = position.get(), %halt, "the projection stopped");
-                self.leave(Some(halt)).await
-            }
-            None => self.leave(None).await,
-        };
+        let projection = self.context.projection;
+        if let Some(halt) = &halt {
+            metrics::halted(projection, true);
+            tracing::error!(projection, bucket = self.bucket, position = position.get(), %halt, "the projection stopped");
+        } else {
+            // Whoever takes the bucket over tells of it.
+            metrics::lag(projection, self.bucket, 0, 0.0);
+        }
+        let revision = self.leave(halt.as_ref()).await;
         Ended { position, halt, revision }
     }
 

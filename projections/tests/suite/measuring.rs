@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::faults::{Fault, Faulty};
 use crate::notes::{Notes, log_of_notes};
 
-/// Keeps what is recorded, by name; everything has to name its projection.
+/// Keeps what is recorded, by name; everything has to name its projection, and what is told by bucket the bucket.
 #[derive(Clone, Default)]
 struct Kept {
     numbers: Arc<Mutex<BTreeMap<String, Arc<AtomicU64>>>>,
@@ -30,7 +30,9 @@ impl HistogramFn for Samples {
 impl Kept {
     fn name(key: &Key) -> String {
         let labels: Vec<_> = key.labels().map(|label| (label.key(), label.value())).collect();
-        assert_eq!(labels, [("projection", "notes")], "{}", key.name());
+        let by_bucket = [names::LAG_EVENTS, names::LAG_SECONDS].contains(&key.name());
+        let all = [("projection", "notes"), ("bucket", "0")];
+        assert_eq!(labels, all[..if by_bucket { 2 } else { 1 }], "{}", key.name());
         key.name().to_owned()
     }
 
