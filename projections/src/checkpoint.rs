@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use postfold::{Hash, Position};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// One document per projection in `postfold_checkpoints`, in the same database as the model, so that
 /// a restored backup restores both.
@@ -106,11 +107,18 @@ impl Attempt {
         format!("{}{CARRY_MARK}", self.collection(projection))
     }
 
-    /// Reads back what [`collection`](Self::collection) or [`carry_collection`](Self::carry_collection) wrote;
-    /// `None` for any other collection.
+    /// What its collection is called on the way to the stable name: another name each time, that nothing is ever
+    /// inserted under.
+    pub(crate) fn way_collection(&self, projection: &str) -> String {
+        format!("{}{WAY_MARK}{}", self.collection(projection), Uuid::now_v7().simple())
+    }
+
+    /// Reads back what [`collection`](Self::collection) or [`carry_collection`](Self::carry_collection) wrote, or
+    /// what a switch named it on its way; `None` for any other collection.
     pub fn of_collection(projection: &str, collection: &str) -> Option<Self> {
         let rest = collection.strip_prefix(projection)?.strip_prefix(ATTEMPT_MARK)?;
         let rest = rest.strip_suffix(CARRY_MARK).unwrap_or(rest);
+        let rest = rest.split_once(WAY_MARK).map_or(rest, |(rest, _)| rest);
         let (generation, epoch) = rest.split_once("_e")?;
         Some(Self { generation: generation.parse().ok()?, epoch: epoch.parse().ok()? })
     }
@@ -118,6 +126,9 @@ impl Attempt {
 
 /// What ends the name of a collection of carries.
 const CARRY_MARK: &str = "_carry";
+
+/// What stands before what tells one name on the way from another.
+const WAY_MARK: &str = "_x";
 
 /// What stands between the name of a projection and the generation under construction; no name of a
 /// projection holds it.
@@ -140,6 +151,9 @@ pub struct Switching {
     pub position: Position,
     /// The hash of the log at that position.
     pub hash: Hash,
+    /// Goes up when somebody takes the switch out of the hands of whoever began it, or had it before.
+    #[serde(default)]
+    pub turn: i64,
     /// Buckets of the live model whose owners have heard of the switch, and write no more.
     #[serde(default)]
     pub yielded: Vec<usize>,
@@ -277,6 +291,9 @@ mod tests {
         assert_eq!(Attempt::of_collection("balances", "balances__g7_e12"), Some(attempt));
         let carry = Attempt { generation: 7, epoch: 12 }.carry_collection("rows");
         assert_eq!(Attempt::of_collection("rows", &carry), Some(Attempt { generation: 7, epoch: 12 }));
+        let [way, another] = [(), ()].map(|()| Attempt { generation: 7, epoch: 12 }.way_collection("rows"));
+        assert_eq!(Attempt::of_collection("rows", &way), Some(Attempt { generation: 7, epoch: 12 }));
+        assert_ne!(way, another);
         for other in ["balances", "balances__g7", "balances_x__g7_e12", "other__g7_e12", "balances__gx_e1"] {
             assert_eq!(Attempt::of_collection("balances", other), None, "{other}");
         }

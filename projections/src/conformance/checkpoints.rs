@@ -60,6 +60,7 @@ fn switching(of: &Checkpoint) -> Checkpoint {
         carry: None,
         position,
         hash,
+        turn: 0,
         yielded: Vec::new(),
     };
     Checkpoint { switching: Some(mark), epoch: of.epoch + 1, ..next(of) }
@@ -80,6 +81,7 @@ async fn a_checkpoint_comes_back_as_it_was(store: &dyn Store) {
         carry: carry.clone(),
         position,
         hash,
+        turn: 0,
         yielded: vec![0],
     });
     full.paused = Some(Paused { reason: "because".to_owned(), at: full.updated_at });

@@ -275,6 +275,7 @@ impl Rebuild {
             carry: self.carry(attempt),
             position: reached.position,
             hash: reached.hash,
+            turn: 0,
             yielded: Vec::new(),
         };
         let marked = switch::begin(context, &mark).await?.ok_or(RebuildError::Superseded(context.projection))?;

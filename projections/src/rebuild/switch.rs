@@ -4,7 +4,7 @@
 //! |---|---|
 //! | (a) mark: `switching: {to, uuid}` by compare-and-set, with a new epoch | the mark: whoever finds it drops what is not renamed, and the old model stays |
 //! | wait until every owner of a bucket has put its pen down, has left, or is dead; then fold up to the head of the log | the same |
-//! | (b) rename the collection of that UUID over the stable one | the mark: whoever finds it ends the switch |
+//! | (b) rename the collection of that UUID, by way of a name of its own, over the stable one | the mark: whoever finds it ends the switch |
 //! | (c) sweep documents of earlier generations | the same |
 //! | (d) clear the mark, by compare-and-set | nothing to do |
 //!
@@ -17,7 +17,13 @@
 //! ahead of the log, so the new documents are nowhere behind those that readers have seen.
 //!
 //! Collections are told apart by UUID, which a rename does not change: a name alone could be that of a ghost, a new
-//! collection that a late insert made under the name of the one that was renamed.
+//! collection that a late insert made under the name of the one that was renamed. A rename knows names only, and may
+//! come late itself, when its answer was lost: so the stable name is given from a name that nothing is inserted under,
+//! and to which one rename was ever sent. Once it is done, nothing brings that name back.
+//!
+//! One at a time has the switch in hand, by the mark's `turn`, and writes the mark anew right before each rename. Others
+//! take it over only when the mark has stood still for a while, and drop what was built. DocumentDB carries out a rename
+//! over another collection while its source is dropped by dropping both, so the two must not meet.
 
 use std::time::Duration;
 
@@ -26,9 +32,9 @@ use postfold::{Hash, Position};
 use crate::checkpoint::{Attempt, Bucket, Checkpoint, Switching};
 use crate::halt::Stop;
 use crate::metrics;
-use crate::patience::Context;
+use crate::patience::{Context, Patience};
 use crate::projector::share::{Holder, Roll};
-use crate::store::StoreErrorKind;
+use crate::store::{Collection, StoreErrorKind};
 
 /// How often a projector looks whether a switch that somebody else began is over.
 const SETTLE_POLL: Duration = Duration::from_millis(50);
@@ -58,8 +64,7 @@ pub(super) async fn begin(context: &Context, mark: &Switching) -> Result<Option<
 /// does not put its pen down: the switch is given up.
 pub(super) async fn quiet(context: &Context, marked: Checkpoint) -> Result<Option<Checkpoint>, Stop> {
     let mut roll = Roll::default();
-    let looks = grace(context).as_millis() / SETTLE_POLL.as_millis();
-    for _ in 0..looks {
+    for _ in 0..looks(context) {
         let Some(found) = load(context).await? else { return Ok(Some(marked)) };
         let Some(mark) = found.switching.as_ref().filter(|mark| mark.is_of(&marked)) else {
             // Somebody else ended it.
@@ -104,7 +109,11 @@ pub(super) async fn finish(
     let mut found = marked;
     loop {
         let Some(mark) = found.switching.clone() else { return Ok(true) };
-        let renamed = rename(context, &mark).await?;
+        let renamed = match rename(context, &mark).await? {
+            Renamed::Done => true,
+            Renamed::Nothing => false,
+            Renamed::TakenOver => return Ok(false),
+        };
         if renamed {
             let name = context.projection;
             drop_leftovers(context, &found, &mark).await?;
@@ -124,72 +133,115 @@ pub(super) async fn finish(
     }
 }
 
-/// Waits for whoever began the switch to end it, and ends it in their place when they do not.
+/// Waits for whoever has the switch in hand to end it, and ends it in their place when the mark stands still.
 pub(crate) async fn settle(context: &Context, marked: Checkpoint) -> Result<(), Stop> {
-    let patience = tokio::time::Instant::now() + grace(context);
-    while tokio::time::Instant::now() < patience {
+    let (mut seen, mut left) = (marked, looks(context));
+    loop {
         let Some(found) = load(context).await? else { return Ok(()) };
-        if !found.switching.as_ref().is_some_and(|mark| mark.is_of(&marked)) {
-            return Ok(());
+        let Some(mark) = found.switching.clone().filter(|mark| mark.is_of(&seen)) else { return Ok(()) };
+        if found.revision != seen.revision {
+            (seen, left) = (found, looks(context));
+        } else if left > 0 {
+            left -= 1;
+        } else {
+            let mut ours = found.next();
+            ours.epoch = found.epoch.saturating_add(1);
+            ours.switching = Some(Switching { turn: mark.turn.saturating_add(1), ..mark });
+            if swap_header(context, &found, &ours).await? {
+                tracing::warn!(projection = context.projection, "a switch of generations was left half-way; ending it");
+                return abandon(context, ours).await;
+            }
         }
         context.sleep(SETTLE_POLL).await?;
     }
-    let Some(found) = load(context).await? else { return Ok(()) };
-    let mut ours = found.next();
-    ours.epoch = found.epoch.saturating_add(1);
-    let same = found.switching.as_ref().is_some_and(|mark| mark.is_of(&marked));
-    if same && swap_header(context, &found, &ours).await? {
-        tracing::warn!(projection = context.projection, "a switch of generations was left half-way; ending it");
-        abandon(context, ours).await?;
-    }
-    Ok(())
 }
 
-/// How long a switch may take. Whoever began it may have to wait for a lease to run out.
-fn grace(context: &Context) -> Duration {
-    context.settings.switch_grace.max(2 * context.settings.lease)
+/// How often to look at a switch that stands still. While the store is away nobody can go on with it, so that is not
+/// counted; but whoever began it may have to wait for a lease to run out.
+fn looks(context: &Context) -> u128 {
+    let grace = context.settings.switch_grace.max(2 * context.settings.lease);
+    grace.as_millis() / SETTLE_POLL.as_millis()
 }
 
 /// Ends a switch without renaming. Only who folded the new collection knows whether it has come as far as the live
-/// model. One that was renamed has; any other goes, and the live model stays. A rebuilder that was only slow finds
-/// nothing to rename.
+/// model. One that has the stable name has; any other goes, and the live model stays.
 async fn abandon(context: &Context, marked: Checkpoint) -> Result<(), Stop> {
     if let Some(mark) = &marked.switching {
-        let side = mark.to.collection(context.projection);
-        context.store("drop a collection", || context.store.drop_collection(&side)).await?;
+        drop_built(context, mark).await?;
     }
     finish(context, marked, None).await.map(drop)
 }
 
-/// (b), told by UUIDs. `false` when the new collection is nowhere: somebody dropped it.
-async fn rename(context: &Context, mark: &Switching) -> Result<bool, Stop> {
+/// Drops what was built, unless it has the stable name already; and what a late write made in its place.
+async fn drop_built(context: &Context, mark: &Switching) -> Result<(), Stop> {
+    let side = mark.to.collection(context.projection);
+    context.store("drop a collection", || context.store.drop_collection(&side)).await?;
+    match built(&list(context).await?, mark) {
+        Some(built) if built != context.projection => {
+            context.store("drop a collection", || context.store.drop_collection(built)).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What became of the new collection.
+enum Renamed {
+    /// It has the stable name.
+    Done,
+    /// It is nowhere: somebody dropped it.
+    Nothing,
+    /// Somebody else has the switch in hand now.
+    TakenOver,
+}
+
+/// (b), told by UUIDs.
+async fn rename(context: &Context, mark: &Switching) -> Result<Renamed, Stop> {
     let name = context.projection;
     let side = mark.to.collection(name);
+    let mut patience = Patience::new(context);
     loop {
-        let there = context.store("list collections", || context.store.collections()).await?;
-        let uuid = |wanted: &str| {
-            there.iter().find(|collection| collection.name == wanted).map(|collection| collection.uuid.as_str())
-        };
-        let (stable, beside) = (uuid(name), uuid(&side));
-        if stable == Some(&mark.uuid) {
-            if beside.is_some() {
+        let there = list(context).await?;
+        let Some(built) = built(&there, mark) else { return Ok(Renamed::Nothing) };
+        if built == name {
+            if there.iter().any(|collection| collection.name == side) {
                 tracing::warn!(projection = name, collection = side, "drops a collection that a late write made");
                 context.store("drop a collection", || context.store.drop_collection(&side)).await?;
             }
-            return Ok(true);
+            return Ok(Renamed::Done);
         }
-        if beside != Some(&mark.uuid) {
+        if !renew(context, mark).await? {
+            return Ok(Renamed::TakenOver);
+        }
+        let to = if built == side { mark.to.way_collection(name) } else { name.to_owned() };
+        match context.store.rename(built, &to).await {
+            Ok(()) => patience.reset(),
+            // Somebody else was faster: look again.
+            Err(error) if error.kind == StoreErrorKind::NotFound => {}
+            Err(error) => patience.after("rename the collection", &error).await?,
+        }
+    }
+}
+
+/// Says that whoever has the switch in hand goes on with it. `false` where that is somebody else.
+async fn renew(context: &Context, mark: &Switching) -> Result<bool, Stop> {
+    loop {
+        let Some(found) = load(context).await? else { return Ok(false) };
+        if !found.switching.as_ref().is_some_and(|now| now.to == mark.to && now.turn == mark.turn) {
             return Ok(false);
         }
-        let rename = || async {
-            match context.store.rename(&side, name).await {
-                // Somebody else was faster: look again.
-                Err(error) if error.kind == StoreErrorKind::NotFound => Ok(()),
-                other => other,
-            }
-        };
-        context.store("rename the collection", rename).await?;
+        if swap_header(context, &found, &found.next()).await? {
+            return Ok(true);
+        }
     }
+}
+
+/// The name of the new collection, whichever it has.
+fn built<'a>(there: &'a [Collection], mark: &Switching) -> Option<&'a str> {
+    there.iter().find(|collection| collection.uuid == mark.uuid).map(|collection| collection.name.as_str())
+}
+
+async fn list(context: &Context) -> Result<Vec<Collection>, Stop> {
+    context.store("list collections", || context.store.collections()).await
 }
 
 fn after_switch(found: &Checkpoint, mark: &Switching, renamed: bool, reached: Option<(Position, Hash)>) -> Checkpoint {

@@ -37,6 +37,8 @@ pub(crate) struct Faulty<S = MemoryStore> {
     writes: Arc<AtomicUsize>,
     dead: Arc<AtomicBool>,
     suspended: Arc<watch::Sender<bool>>,
+    /// The renames that were asked for, in order: from, to.
+    pub(crate) renames: Arc<Mutex<Vec<(String, String)>>>,
     /// Cancelled when the process dies: nothing of it runs on.
     pub(crate) life: CancellationToken,
 }
@@ -52,6 +54,7 @@ impl<S: Store + Clone> Faulty<S> {
             writes: Arc::default(),
             dead: Arc::default(),
             suspended: Arc::new(watch::Sender::new(false)),
+            renames: Arc::default(),
             life: CancellationToken::new(),
         }
     }
@@ -217,6 +220,7 @@ impl<S: Store> Store for Faulty<S> {
     }
 
     async fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        self.renames.lock().unwrap().push((from.to_owned(), to.to_owned()));
         self.write("rename", self.inner.rename(from, to)).await
     }
 

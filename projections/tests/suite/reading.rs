@@ -217,6 +217,7 @@ async fn a_model_can_be_read_while_it_is_switched<S: Store + Clone>(store: &S) {
         carry: None,
         position: Position::new(90),
         hash: Hash::genesis("shop"),
+        turn: 0,
         yielded: Vec::new(),
     };
     let marked = Checkpoint { switching: Some(mark), epoch: 2, revision: 2, ..live.clone() };

@@ -7,12 +7,13 @@ use postfold::Position;
 use postfold_projections::testing::EventLog;
 use postfold_projections::{
     Attempt, Change, FoldError, Halt, Keys, MemoryStore, Projection, Projector, ReadEvent, RebuildError, Row, RunError,
-    Settings, Store,
+    Settings, Store, StoreErrorKind,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::faults::{Fault, Faulty};
 use crate::notes::{Note, Notes, assert_whole, log_of_notes, small_steps, stored, write_note};
+use crate::rows::Trail;
 
 fn projector(log: &EventLog, store: impl Store, settings: Settings) -> Projector {
     Projector::new(log.clone(), store).with(Notes).settings(settings)
@@ -165,23 +166,28 @@ async fn a_rebuild_beside_a_running_projector_loses_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_switch_that_was_left_half_way_is_ended_by_a_projector_that_has_nothing_else_to_do() {
-    for fault in [Fault::DiesBefore, Fault::DiesAfter] {
+    for (rename, fault) in
+        [(0, Fault::DiesBefore), (0, Fault::DiesAfter), (1, Fault::DiesBefore), (1, Fault::DiesAfter)]
+    {
         let (log, store) = (log_of_notes(30), MemoryStore::new());
-        let live = projector(&log, store.clone(), Settings { buckets: 2, ..small_steps() });
+        let live = Projector::new(log.clone(), store.clone()).with_rows(Trail).with(Notes).settings(small_steps());
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn({
+        let run = || {
             let (live, shutdown) = (live.clone(), shutdown.clone());
-            async move { live.run(shutdown).await }
-        });
+            tokio::spawn(async move { live.run(shutdown).await })
+        };
+        let running = run();
         live.applied_through("notes", Position::new(30), Duration::from_mins(5)).await.unwrap();
         let checkpoint = async || store.checkpoint("notes").await.unwrap().unwrap();
         while checkpoint().await.buckets.iter().any(|bucket| bucket.sweep_due) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        let dying = Faulty::at(&store, 0, fault).only("rename");
+        let dying = Faulty::at(&store, rename, fault).only("rename");
         let died = dying.life.clone();
         let ended = projector(&log, dying, small_steps()).rebuild("notes", died).await;
         assert!(matches!(ended, Err(RebuildError::Cancelled)), "{ended:?}");
+        // Another one comes, which is to have this model: it cannot be given up before the switch has ended.
+        let joining = run();
         let over = async {
             while checkpoint().await.switching.is_some() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -192,7 +198,9 @@ async fn a_switch_that_was_left_half_way_is_ended_by_a_projector_that_has_nothin
         live.applied_through("notes", Position::new(31), Duration::from_mins(5)).await.unwrap();
         shutdown.cancel();
         running.await.unwrap().unwrap();
+        joining.await.unwrap().unwrap();
         assert_whole::<Notes>(&store, &log).await;
+        assert!(!names(&store).await.iter().any(|name| name.starts_with("notes__")));
     }
 }
 
@@ -351,8 +359,8 @@ async fn a_later_rebuild_wins_and_the_earlier_gives_way() {
 async fn a_ghost_under_the_name_of_the_renamed_collection_never_becomes_the_model() {
     let (log, store) = (log_of_notes(30), MemoryStore::new());
     catch_up(&log, &store).await;
-    // The rebuild dies right after the rename, with the mark in place.
-    let dying = Faulty::at(&store, 0, Fault::DiesAfter).only("rename");
+    // The rebuild dies right after it gave the stable name, with the mark in place.
+    let dying = Faulty::at(&store, 1, Fault::DiesAfter).only("rename");
     let died = dying.life.clone();
     let ended = projector(&log, dying, Settings::default()).rebuild("notes", died).await;
     assert!(matches!(ended, Err(RebuildError::Cancelled)));
@@ -432,6 +440,50 @@ async fn a_rebuilder_whose_switch_somebody_ended_leaves_that_of_a_later_one_alon
     catch_up(&log, &store).await;
     assert_eq!(names(&store).await, ["notes"]);
     assert_whole::<Notes>(&store, &log).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuilder_whose_switch_was_taken_over_renames_nothing() {
+    let (log, store) = (log_of_notes(30), MemoryStore::new());
+    catch_up(&log, &store).await;
+    // It stands still for so long that a projector ends the switch in its place: a rename and a drop must not meet.
+    let meanwhile = Box::pin({
+        let (log, store) = (log.clone(), store.clone());
+        async move { catch_up(&log, &store).await }
+    });
+    let late = Faulty::at(&store, 2, Fault::Suspended(meanwhile)).only("swap_header");
+    write_note(&log, 30);
+    let ended = projector(&log, late.clone(), small_steps()).rebuild("notes", CancellationToken::new()).await;
+    assert!(late.struck() && matches!(ended, Err(RebuildError::Gone(_))), "{ended:?}");
+    assert_eq!(*late.renames.lock().unwrap(), []);
+    assert_whole::<Notes>(&store, &log).await;
+    assert_eq!(names(&store).await, ["notes"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rename_that_comes_late_puts_no_ghost_in_the_place_of_the_model() {
+    for rename in 0.. {
+        let (log, store) = (log_of_notes(30), MemoryStore::new());
+        catch_up(&log, &store).await;
+        let faulty = Faulty::at(&store, rename, Fault::Answers(StoreErrorKind::Unavailable, 1)).only("rename");
+        let report =
+            projector(&log, faulty.clone(), small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap();
+        if !faulty.struck() {
+            assert!(rename > 0, "there was no rename");
+            return;
+        }
+        // An insert of the rebuild comes late, and makes its collection anew; then the rename that got no answer.
+        let checkpoint = store.checkpoint("notes").await.unwrap().unwrap();
+        let side = Attempt { generation: report.generation, epoch: checkpoint.epoch - 1 }.collection("notes");
+        let ghost = store.scan("notes", None, None, 1).await.unwrap();
+        store.insert(&side, &ghost.iter().collect::<Vec<_>>()).await.unwrap();
+        let (from, to) = faulty.renames.lock().unwrap()[rename].clone();
+        drop(store.rename(&from, &to).await);
+        assert_whole::<Notes>(&store, &log).await;
+        // What that leaves is nobody's, and the next rebuild clears it away.
+        projector(&log, store.clone(), small_steps()).rebuild("notes", CancellationToken::new()).await.unwrap();
+        assert_eq!(names(&store).await, ["notes"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,15 +22,15 @@ use crate::faults::{Fault, Faulty};
 use crate::notes::{Notes, log_of_notes, small_steps, write_note};
 
 /// A row for every note that an event touches, with the number of touches so far.
-struct Trail;
+pub(crate) struct Trail;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Touches {
+pub(crate) struct Touches {
     touches: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Step {
+pub(crate) struct Step {
     key: String,
     touches: i64,
 }

@@ -237,16 +237,7 @@ impl Store for Remote {
     async fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
         let (from, to) = (from.to_owned(), to.to_owned());
         self.server.renames.lock().unwrap_or_else(PoisonError::into_inner).insert(to.clone(), Instant::now() + RENAME);
-        let uuid = move |server: &Server, name: &str| -> Result<Option<String>, StoreError> {
-            let there = at_once(server.store.collections())?;
-            Ok(there.into_iter().find(|found| found.name == name).map(|found| found.uuid))
-        };
-        let meant = uuid(&self.server, &from)?;
         let rename = move |server: &Server| {
-            // One that comes late, onto what a late insert has put there meanwhile, is not promised to do no harm.
-            if uuid(server, &from)? != meant {
-                return Err(StoreError::new(StoreErrorKind::NotFound, "it was renamed"));
-            }
             let before = at_once(server.store.scan(&to, None, None, usize::MAX))?;
             at_once(server.store.rename(&from, &to))?;
             server.oracle.renamed(&to, &before);
