@@ -5,7 +5,7 @@ SHELL := bash
 STACK := deploy/stack.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test laws simulate faults fuzz mutants peers stack stack-down stack-env stack-status fmt lint clean
+.PHONY: help demo test laws simulate faults fuzz planted mutants peers stack stack-down stack-env stack-status fmt lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ SECONDS ?= 600
 fuzz: ## spoil texts for everything that parses, each test for so long: SECONDS=600
 	FUZZ_SECONDS=$(SECONDS) cargo test --locked -p postfold-fuzz --release --test nearly_right -- --nocapture --test-threads 2
 	FUZZ_SECONDS=$(SECONDS) cargo test --locked -p postfold-cli --release --lib -- --nocapture nearly_right
+
+PLANTED ?=
+planted: ## plant bugs that a ledger must not have, and time the tests that find them: PLANTED='hold-released-twice'
+	@deploy/planted.sh $(PLANTED)
 
 MUTANTS ?=
 mutants: ## plant bugs in what decides, folds, hashes and retries: MUTANTS='-f engine/src/decide/hold.rs'

@@ -36,6 +36,11 @@ enum Ask {
     Refund {
         student: String,
     },
+    /// Too much to tell.
+    EnrolAndTell {
+        student: String,
+        bytes: usize,
+    },
     Panic,
     Record {
         bytes: usize,
@@ -105,6 +110,9 @@ impl Aggregate for Course {
                 let wallet = format!("wallet:{student}");
                 decision.command(Transfer::between(context.id_of("refund"), "wallet:school", wallet, dec!(1)))
             }
+            Ask::EnrolAndTell { student, bytes } => decision
+                .event(Happened::Enrolled { student: student.clone() })
+                .event(Happened::Noted { text: "x".repeat(*bytes) }),
             Ask::Panic => panic!("a mistake of the embedder's"),
             Ask::Record { bytes } => {
                 decision.event(Happened::Noted { text: "x".repeat(*bytes) }).event(Happened::Ended)
@@ -357,6 +365,21 @@ async fn what_makes_no_sense_is_refused_and_writes_nothing() {
         let events = ledger.log().page(Position::new(10_000), 10).await.unwrap();
         let ids: Vec<_> = events.iter().map(|event| event.id.as_deref()).collect();
         assert_eq!(ids, [None, Some("n")], "{store}: the last event carries the id");
+    }
+}
+
+#[tokio::test]
+async fn a_decision_that_fails_half_way_leaves_nothing_in_the_state() {
+    for (store, ledger, _) in both().await {
+        school(&ledger, 1).await;
+        ledger.execute_on::<Course>("course/1", Ask::Offer { seats: 1 }).await.unwrap();
+        let told = Ask::EnrolAndTell { student: "s0".into(), bytes: 1 << 20 };
+        let refused = ledger.execute_on::<Course>("course/1", told).await.unwrap_err();
+        assert!(matches!(refused, ExecuteError::Ledger(Refusal::Invalid(_))), "{store}: {refused:?}");
+        // Decided on what failed, it would be refused: the student is enrolled, the course is full.
+        ledger.execute_on::<Course>("course/1", enrol("s0", dec!(4))).await.unwrap();
+        assert_eq!(fold(&ledger, "course/1").await.students, ["s0"], "{store}");
+        assert_verifies(&ledger).await;
     }
 }
 

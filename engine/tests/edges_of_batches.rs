@@ -81,6 +81,38 @@ async fn a_failed_batch_leaves_nothing_of_what_its_members_did() {
 }
 
 #[tokio::test]
+async fn a_failed_batch_leaves_holds_and_entries_as_they_were() {
+    check(&[
+        (r#"{"do":"hold","id":"h","debit":"w:1","credit":"cash","amount":"40"}"#, ok()),
+        (r#"{"do":"hold","id":"g","debit":"w:1","credit":"cash","amount":"20","expires_at":"2025-03-01T13:00:00Z"}"#, ok()),
+        ("clock 2025-03-01T14:00:00Z", Value::Null),
+        (
+            r#"{"do":"batch","id":"b1","atomic":true,"commands":[
+                {"do":"settle","id":"s","hold":"h","amount":"30","keep_rest":true},
+                {"do":"void","id":"v","hold":"h"},
+                {"do":"expire_due","id":"e"},
+                {"do":"reverse","id":"sr","entry":"s"},
+                {"do":"reverse","id":"r","entry":"fund"},
+                {"do":"assert_balance","account":"w:1","amount":"0"},
+                {"do":"assert_balance","account":"w:1","amount":"0","as_of":"2025-03-01T14:00:00Z"},
+                {"do":"reverse","id":"again","entry":"fund"}]}"#,
+            json!({"rejected": {"rule": "batch_failed", "index": 7, "outcome": {"rejected": {"rule": "already_reversed"}}}}),
+        ),
+        (r#"{"do":"assert_balance","account":"w:1","amount":"100","as_of":"2025-03-01T14:00:00Z"}"#, ok()),
+        (r#"{"do":"settle","id":"s","hold":"h","amount":"30","keep_rest":true}"#, json!({"ok": {"position": 7, "balances": [
+            {"account": "w:1", "posted": "70.00", "pending_out": "30.00"},
+            {"account": "cash", "posted": "70.00", "pending_out": "30.00"}]}})),
+        (r#"{"do":"void","id":"v","hold":"h"}"#, json!({"ok": {"balances": [
+            {"account": "w:1", "posted": "70.00", "pending_out": "20.00"}, {"account": "cash", "pending_out": "20.00"}]}})),
+        (r#"{"do":"expire_due","id":"e"}"#, json!({"ok": {"count": 1, "position": 9}})),
+        (r#"{"do":"reverse","id":"sr","entry":"s"}"#, ok()),
+        (r#"{"do":"reverse","id":"r","entry":"fund"}"#, json!({"ok": {"balances": [
+            {"account": "cash", "posted": "0.00"}, {"account": "w:1", "posted": "0.00", "pending_out": "0.00"}]}})),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn a_set_up_script_says_the_same_again_or_something_else() {
     check(&[
         (r#"{"do":"open_account","id":"o1","account":"a","currency":"EUR","type":"asset","limits":{"floor":"0"},"meta":{"x":"1"}}"#, ok()),

@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use postfold_simulation::{Bug, Report, run};
 
 /// Seeds of the short form.
@@ -38,5 +41,22 @@ fn every_planted_bug_is_found() {
     for bug in Bug::ALL {
         let finds = |seed: &u64| !run(*seed, Some(bug), 0).unwrap().violations.is_empty();
         assert!((0..SEEDS_TO_FIND_A_BUG).any(|seed| finds(&seed)), "{bug:?} is not found");
+    }
+}
+
+/// `make planted` plants them; the sources move on.
+#[test]
+fn every_bug_that_is_a_patch_can_still_be_planted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let planted = std::fs::read_dir(root.join("proptests/planted")).unwrap();
+    let patches: Vec<PathBuf> = planted.map(|entry| entry.unwrap().path()).collect();
+    assert!(patches.len() >= 5, "{patches:?}");
+    for patch in patches {
+        let text = std::fs::read_to_string(&patch).unwrap();
+        for told in ["Bug: ", "Run: cargo "] {
+            assert!(text.lines().any(|line| line.starts_with(told)), "{}: no line {told:?}", patch.display());
+        }
+        let applied = Command::new("git").args(["apply", "--check"]).arg(&patch).current_dir(&root).output().unwrap();
+        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     }
 }
