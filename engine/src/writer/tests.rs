@@ -1,6 +1,7 @@
 //! The writer over a store that fails where it is told to: what callers are answered, what the log holds.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use async_trait::async_trait;
 use rust_decimal::dec;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::inbox::Inbox;
+use super::turns::Turns;
 use super::{Request, Writer};
 use crate::command::{Account, Command, Entry};
 use crate::draft::Draft;
@@ -45,12 +48,15 @@ struct Faulty {
     inner: Arc<MemoryStore>,
     plan: Mutex<VecDeque<Option<Fault>>>,
     rival: Mutex<Option<Draft>>,
+    /// Leases taken and not given back.
+    leases: AtomicI64,
 }
 
 impl Faulty {
     fn new(plan: impl IntoIterator<Item = Option<Fault>>) -> Arc<Self> {
         let plan = Mutex::new(plan.into_iter().collect());
-        Arc::new(Self { inner: Arc::new(MemoryStore::new("memory")), plan, rival: Mutex::new(None) })
+        let (inner, rival) = (Arc::new(MemoryStore::new("memory")), Mutex::new(None));
+        Arc::new(Self { inner, plan, rival, leases: AtomicI64::new(0) })
     }
 
     fn lost() -> AppendError {
@@ -128,6 +134,15 @@ impl Store for Faulty {
 
     fn queries(&self) -> &dyn Queries {
         self.inner.queries()
+    }
+
+    async fn take_lease(&self) -> Result<(), Error> {
+        self.leases.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn give_lease(&self) {
+        self.leases.fetch_sub(1, Ordering::SeqCst);
     }
 
     async fn announce(&self, head: Position) {
@@ -324,4 +339,74 @@ async fn closing_answers_all_that_was_sent_and_refuses_what_comes_later() {
     }
     assert!(matches!(other.submit(entry("late")).await, Err(Error::Closed)));
     assert_eq!(other.log().head().await.unwrap().position, Position::new(502));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_takes_turns_from_its_first_lost_race_until_it_finds_nobody_else() {
+    let (store, hold) = (Faulty::new([]), Duration::from_millis(20));
+    let leases = || store.leases.load(Ordering::SeqCst);
+    let mut turns = Turns::new(Arc::clone(&store) as Arc<dyn Store>, hold);
+    assert!(!turns.take().await && !turns.over() && leases() == 0, "alone it asks nobody");
+    turns.lost();
+    assert!(turns.take().await && leases() == 1, "others may have written before its turn");
+    assert!(!turns.over() && !turns.take().await && leases() == 1, "its turn goes on");
+    tokio::time::advance(hold).await;
+    assert!(turns.over() && turns.take().await && leases() == 1, "the next turn, for which it handed on");
+    turns.end().await;
+    turns.end().await;
+    assert_eq!(leases(), 0, "it hands on once");
+    // So many turns in which nobody else wrote; any event of others counts them from the start again.
+    for quiet in [10, 15] {
+        for _ in 0..quiet {
+            turns.missed(0);
+            assert!(turns.take().await);
+            turns.end().await;
+        }
+        turns.missed(1);
+    }
+    for _ in 0..15 {
+        turns.missed(0);
+    }
+    assert!(turns.take().await && leases() == 1);
+    turns.missed(0);
+    assert!(!turns.take().await && leases() == 0, "alone again, it hands on and asks nobody");
+    turns.missed(0);
+    assert!(!turns.take().await);
+}
+
+#[tokio::test]
+async fn the_inbox_takes_one_batch_at_a_time_and_keeps_the_order() {
+    let (requests, queue) = mpsc::channel(20);
+    let (_handle, closing) = watch::channel(false);
+    let mut inbox = Inbox::new(queue, closing, 4);
+    let send = async |commands: Vec<Command>| {
+        for command in commands {
+            let (reply, _) = oneshot::channel();
+            let stamp = "2025-03-01T12:00:00Z".parse().unwrap();
+            requests.send(Request { command, stamp, reply }).await.ok().unwrap();
+        }
+    };
+    let ids = |taken: &[Request]| {
+        let id = |request: &Request| request.command.id.clone().unwrap_or_else(|| "batch".to_owned());
+        taken.iter().map(id).collect::<Vec<_>>().join(" ")
+    };
+    assert!(!inbox.gather().await, "nothing waits");
+    send(vec![entry("1"), entry("2"), crate::Batch::atomic([entry("3"), entry("4")]).into(), entry("5"), entry("6")])
+        .await;
+    assert!(inbox.gather().await);
+    assert_eq!(inbox.len(), 3, "four commands in three requests");
+    assert!(inbox.take(0).is_empty());
+    let first = inbox.take(3);
+    assert_eq!(ids(&first), "1 2 batch", "the last one may go beyond");
+    inbox.take_queued();
+    assert_eq!(inbox.len(), 2);
+    inbox.put_back(first);
+    send(vec![entry("7")]).await;
+    inbox.take_queued();
+    assert_eq!(inbox.len(), 5, "there is a batch and more: nothing is taken from the queue");
+    assert_eq!(ids(&inbox.take(5)), "1 2 batch 5");
+    inbox.take_queued();
+    assert_eq!(ids(&inbox.take(9)), "6 7");
+    drop(requests);
+    assert!(!inbox.wait().await, "none waits and none will come");
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use postfold::{Command, Ledger, ManualClock, Outcome, PostgresSettings, Timestamp};
+use postfold::{Command, Ledger, ManualClock, Outcome, PostgresSettings, Settings, Timestamp};
 use serde_json::{Value, json};
 use sqlx::Connection;
 
@@ -109,9 +109,9 @@ pub async fn assert_verifies(ledger: &Ledger) {
 }
 
 /// Sends each row to a ledger on each store that was set up the same way, and looks at the answer: once row
-/// by row and once all of them at a time, so that they are decided together. In PostgreSQL also to a new
-/// writer for each row, which knows nothing yet, and within a transaction of the host's for each row. A row
-/// `clock <time>` moves the clock.
+/// by row and once all of them at a time, so that they are decided together. In memory also to a writer that forgets all it
+/// may, in PostgreSQL to a new writer for each row, which knows nothing yet, and within a transaction of the host's for each
+/// row. A row `clock <time>` moves the clock.
 pub async fn check(setup: &[&str], rows: &[(&str, Value)]) {
     for (store, ledger, clock) in both().await {
         given(&ledger, setup).await;
@@ -123,6 +123,13 @@ pub async fn check(setup: &[&str], rows: &[(&str, Value)]) {
         answer_together(store, rows, &clock, &ledger).await;
         assert_verifies(&ledger).await;
     }
+    let clock = Arc::new(ManualClock::new(noon()));
+    let forgets =
+        Settings { cached_accounts: 0, cached_ids: 0, cached_streams: 0, cached_aggregates: 0, ..Settings::default() };
+    let ledger = Ledger::builder().clock(clock.clone()).settings(forgets).in_memory();
+    given(&ledger, setup).await;
+    answer("memory, by a writer that forgets", rows, &clock, async || ledger.clone()).await;
+    assert_verifies(&ledger).await;
     if in_memory_only() {
         return;
     }
