@@ -15,13 +15,13 @@ fi
 export POSTFOLD_TEST_STORES=memory
 export DATABASE_URL=${DATABASE_URL:-none} MONGODB_URI=${MONGODB_URI:-none}
 
-# Tables of rules first: they find most.
-engine=(--lib)
+# Tables of rules first: they find most. Named for builds, too: nothing else is built, which takes a third of the time.
+engine=(-C=--lib)
 for test in rules holds edges edges_of_batches accounts_and_periods queries_balances upcasting; do
-  engine+=(--test "$test")
+  engine+=("-C=--test=$test")
 done
 
 code=0
-cargo mutants --package postfold --output target/mutants/engine "$@" -- "${engine[@]}" || code=$?
-cargo mutants --package postfold-projections --output target/mutants/projections "$@" -- --lib || code=$?
+cargo mutants --package postfold --output target/mutants/engine "${engine[@]}" "$@" || code=$?
+cargo mutants --package postfold-projections --output target/mutants/projections -C=--lib "$@" || code=$?
 exit "$code"

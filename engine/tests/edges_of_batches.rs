@@ -201,3 +201,33 @@ async fn what_stays_held_keeps_its_expiry_and_a_batch_may_expire_it() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn parts_add_up_to_wholes_and_an_account_is_the_same_wherever_its_legs_stand() {
+    let legs = (0..10).chain([9, 8]).map(|n| format!(r#"{{"account":"a:{n}","debit":"0.50"}}"#)).collect::<Vec<_>>();
+    let many = format!(r#"{{"do":"post","id":"m","legs":[{},{{"account":"cash","credit":"6"}}]}}"#, legs.join(","));
+    let opened: Vec<String> = (0..10)
+        .map(|n| format!(r#"{{"do":"open_account","account":"a:{n}","currency":"EUR","type":"asset"}}"#))
+        .collect();
+    let mut rows: Vec<(&str, Value)> = opened.iter().map(|open| (open.as_str(), ok())).collect();
+    rows.push((&many, ok()));
+    rows.push((r#"{"do":"assert_balance","account":"a:9","amount":"1"}"#, ok()));
+    rows.push((r#"{"do":"assert_balance","account":"a:8","amount":"1"}"#, ok()));
+    rows.push((r#"{"do":"assert_balance","account":"a:7","amount":"0.5"}"#, ok()));
+    check(&rows).await;
+}
+
+#[tokio::test]
+async fn the_text_of_an_entry_stands_in_its_event() {
+    for (store, ledger, _) in support::both().await {
+        support::given(&ledger, SETUP).await;
+        let post = r#"{"do":"post","id":"p","text":"rent","legs":[{"account":"cash","debit":"1"},{"account":"w:1","credit":"1"}]}"#;
+        let transfer = r#"{"do":"transfer","id":"t","text":"rent","debit":"cash","credit":"w:1","amount":"1"}"#;
+        support::given(&ledger, &[post, transfer]).await;
+        let head = ledger.log().head().await.unwrap().position;
+        for event in ledger.log().page(postfold::Position::new(head.get() - 2), 2).await.unwrap() {
+            let data: Value = serde_json::from_str(event.data.get()).unwrap();
+            assert_eq!(data["text"], "rent", "{store}: {:?}", event.id);
+        }
+    }
+}
