@@ -112,7 +112,7 @@ fn metrics_and_health_are_told_over_http_while_the_projector_runs() {
     let (code, metrics) = get(&address, "/metrics");
     assert_eq!(code, 200);
     for line in [
-        "postfold_projection_lag_events{projection=\"balances\"} 0",
+        "postfold_projection_lag_events{projection=\"balances\",bucket=\"0\"} 0",
         "postfold_projection_events_total{projection=\"balances\"} 3",
         "postfold_projection_halted{projection=\"balances\"} 0",
         "postfold_projection_batch_seconds_bucket{projection=\"balances\",le=\"+Inf\"}",
