@@ -8,12 +8,13 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
+use crate::checkpoint::Checkpoint;
 use crate::halt::{Halt, Stop};
 use crate::log::LogError;
 use crate::metrics;
 use crate::projector::lease::Lease;
 use crate::settings::Settings;
-use crate::store::{Store, StoreError, StoreErrorKind};
+use crate::store::{Collection, Store, StoreError, StoreErrorKind};
 
 /// What every step of a projection's work needs: where to write, within which bounds, until when.
 #[derive(Clone)]
@@ -41,6 +42,21 @@ impl Context {
                 Err(error) => patience.after(what, &error).await?,
             }
         }
+    }
+
+    /// The checkpoint of the projection, asked for as [`store`](Self::store) does.
+    pub(crate) async fn checkpoint(&self) -> Result<Option<Checkpoint>, Stop> {
+        self.store("read the checkpoint", || self.store.checkpoint(self.projection)).await
+    }
+
+    /// All collections, asked for as [`store`](Self::store) does.
+    pub(crate) async fn collections(&self) -> Result<Vec<Collection>, Stop> {
+        self.store("list collections", || self.store.collections()).await
+    }
+
+    /// Drops a collection, asked for as [`store`](Self::store) does; none of that name is no error.
+    pub(crate) async fn drop_collection(&self, name: &str) -> Result<(), Stop> {
+        self.store("drop a collection", || self.store.drop_collection(name)).await
     }
 
     /// Asks the log until it answers, unless the answer cannot change or the caller cancels.

@@ -368,7 +368,7 @@ impl<'a> Session<'a> {
                 self.worker.put(&mut self.checkpoint, next);
                 return Ok(());
             }
-            let found = self.worker.load().await?.ok_or(Stop::Displaced)?;
+            let found = self.worker.context.checkpoint().await?.ok_or(Stop::Displaced)?;
             let bucket = self.worker.own(&found)?;
             let ours = bucket.owner == own.owner
                 && bucket.epoch == own.epoch

@@ -107,7 +107,7 @@ impl Worker {
     /// Makes the bucket ours: whoever had it before can move its checkpoint no more.
     async fn claim(&self) -> Result<Checkpoint, Stop> {
         loop {
-            let Some(mut found) = self.load().await? else {
+            let Some(mut found) = self.context.checkpoint().await? else {
                 self.create().await?;
                 continue;
             };
@@ -157,7 +157,7 @@ impl Worker {
         let name = context.projection;
         let documents = context.store("count documents", || context.store.count(name)).await?;
         // Another projector may have begun in between; then the checkpoint is there now.
-        if documents > 0 && self.load().await?.is_none() {
+        if documents > 0 && self.context.checkpoint().await?.is_none() {
             return Err(Halt::NoCheckpoint { projection: name }.into());
         }
         self.create_collections(&self.first).await?;
@@ -175,7 +175,7 @@ impl Worker {
 
     /// Whether another generation has taken over since, or is about to.
     async fn was_switched(&self, before: &Checkpoint) -> Result<bool, Stop> {
-        let found = self.load().await?;
+        let found = self.context.checkpoint().await?;
         Ok(found.is_some_and(|found| found.switching.is_some() || found.generation != before.generation))
     }
 
@@ -186,7 +186,7 @@ impl Worker {
         let projection = context.projection;
         context.unless_cancelled(context.lease.held()).await?;
         loop {
-            let found = self.load().await?.ok_or(Halt::NoCheckpoint { projection })?;
+            let found = self.context.checkpoint().await?.ok_or(Halt::NoCheckpoint { projection })?;
             if found.switching.is_some() {
                 self.settle(found).await?;
                 continue;
@@ -252,7 +252,7 @@ impl Worker {
         if self.hash_at(bucket.position).await? != Some(bucket.hash) {
             return Err(Halt::LogDiffers { projection, position: bucket.position }.into());
         }
-        let there = self.context.store("list collections", || self.context.store.collections()).await?;
+        let there = self.context.collections().await?;
         let wanted = [Some(projection), checkpoint.carry.as_deref()];
         let lacks = |name: &&str| !there.iter().any(|collection| collection.name == **name);
         if checkpoint.furthest() == Position::START {
@@ -345,10 +345,6 @@ impl Worker {
         if let Some(place) = checkpoint.buckets.get_mut(self.bucket) {
             *place = bucket;
         }
-    }
-
-    pub(crate) async fn load(&self) -> Result<Option<Checkpoint>, Stop> {
-        self.context.store("read the checkpoint", || self.context.store.checkpoint(self.context.projection)).await
     }
 
     pub(crate) async fn swap(&self, of: &Checkpoint, new: &Bucket) -> Result<bool, Stop> {

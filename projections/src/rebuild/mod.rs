@@ -157,7 +157,7 @@ impl Rebuild {
         let context = &self.context;
         let (name, ledger) = (context.projection, self.log.ledger_name());
         loop {
-            let Some(found) = context.store("read the checkpoint", || context.store.checkpoint(name)).await? else {
+            let Some(found) = context.checkpoint().await? else {
                 let first = self.folder.first_checkpoint(ledger, 0, context.settings.buckets);
                 context.store("create the checkpoint", || context.store.create_checkpoint(&first)).await?;
                 continue;
@@ -190,7 +190,7 @@ impl Rebuild {
     /// Drops what earlier attempts left, and makes the new collection.
     async fn prepare(&self, attempt: &Attempt, live: &Checkpoint, collection: &str) -> Result<(), Stop> {
         let context = &self.context;
-        for found in context.store("list collections", || context.store.collections()).await? {
+        for found in context.collections().await? {
             let left =
                 Attempt::of_collection(context.projection, &found.name).filter(|left| left.epoch < attempt.epoch);
             // What the live rows carry is in the name of the attempt that built them.
@@ -200,7 +200,7 @@ impl Rebuild {
                     collection = found.name,
                     "drops what an earlier rebuild left"
                 );
-                context.store("drop a collection", || context.store.drop_collection(&found.name)).await?;
+                context.drop_collection(&found.name).await?;
             }
         }
         for new in [Some(collection), self.carry(attempt).as_deref()].into_iter().flatten() {
@@ -239,7 +239,7 @@ impl Rebuild {
         if found == expected {
             return Ok(());
         }
-        let now = context.store("read the checkpoint", || context.store.checkpoint(projection)).await?;
+        let now = context.checkpoint().await?;
         if now.is_none_or(|now| now.rebuild.as_ref() != Some(attempt)) {
             // A later attempt has dropped what this one wrote.
             return Err(RebuildError::Superseded(projection));
@@ -264,7 +264,7 @@ impl Rebuild {
     ) -> Result<(), RebuildError> {
         let context = &self.context;
         let stage = self.reporter.phase(context.projection, Phase::Switch, 1);
-        let there = context.store("list collections", || context.store.collections()).await?;
+        let there = context.collections().await?;
         let built =
             there.into_iter().find(|found| found.name == collection).ok_or(RebuildError::Gone(context.projection))?;
         let mark = Switching {

@@ -42,7 +42,7 @@ const SETTLE_POLL: Duration = Duration::from_millis(50);
 /// (a): marks the switch. `None` when another rebuild began later: this one must not switch any more.
 pub(super) async fn begin(context: &Context, mark: &Switching) -> Result<Option<Checkpoint>, Stop> {
     loop {
-        let Some(found) = load(context).await? else { return Ok(None) };
+        let Some(found) = context.checkpoint().await? else { return Ok(None) };
         if found.rebuild.as_ref() != Some(&mark.to) {
             return Ok(None);
         }
@@ -55,7 +55,7 @@ pub(super) async fn begin(context: &Context, mark: &Switching) -> Result<Option<
         marked.switching = Some(mark.clone());
         if swap_header(context, &found, &marked).await? {
             // How far the buckets are, now that they stand still.
-            return load(context).await;
+            return context.checkpoint().await;
         }
     }
 }
@@ -65,7 +65,7 @@ pub(super) async fn begin(context: &Context, mark: &Switching) -> Result<Option<
 pub(super) async fn quiet(context: &Context, marked: Checkpoint) -> Result<Option<Checkpoint>, Stop> {
     let mut roll = Roll::default();
     for _ in 0..looks(context) {
-        let Some(found) = load(context).await? else { return Ok(Some(marked)) };
+        let Some(found) = context.checkpoint().await? else { return Ok(Some(marked)) };
         let Some(mark) = found.switching.as_ref().filter(|mark| mark.is_of(&marked)) else {
             // Somebody else ended it.
             return Ok(Some(marked));
@@ -93,7 +93,7 @@ pub(crate) async fn yield_bucket(context: &Context, marked: &Checkpoint, bucket:
         if swap_header(context, &found, &said).await? {
             return Ok(());
         }
-        let Some(now) = load(context).await? else { return Ok(()) };
+        let Some(now) = context.checkpoint().await? else { return Ok(()) };
         found = now;
     }
     Ok(())
@@ -124,7 +124,7 @@ pub(super) async fn finish(
             report(context, &mark.to, renamed);
             return Ok(renamed);
         }
-        let Some(now) = load(context).await? else { return Ok(false) };
+        let Some(now) = context.checkpoint().await? else { return Ok(false) };
         if !mark.is_of(&now) {
             // Somebody else ended it; another one that has begun since is not ours to end.
             return Ok(now.generation == mark.to.generation);
@@ -137,7 +137,7 @@ pub(super) async fn finish(
 pub(crate) async fn settle(context: &Context, marked: Checkpoint) -> Result<(), Stop> {
     let (mut seen, mut left) = (marked, looks(context));
     loop {
-        let Some(found) = load(context).await? else { return Ok(()) };
+        let Some(found) = context.checkpoint().await? else { return Ok(()) };
         let Some(mark) = found.switching.clone().filter(|mark| mark.is_of(&seen)) else { return Ok(()) };
         if found.revision != seen.revision {
             (seen, left) = (found, looks(context));
@@ -175,11 +175,9 @@ async fn abandon(context: &Context, marked: Checkpoint) -> Result<(), Stop> {
 /// Drops what was built, unless it has the stable name already; and what a late write made in its place.
 async fn drop_built(context: &Context, mark: &Switching) -> Result<(), Stop> {
     let side = mark.to.collection(context.projection);
-    context.store("drop a collection", || context.store.drop_collection(&side)).await?;
-    match built(&list(context).await?, mark) {
-        Some(built) if built != context.projection => {
-            context.store("drop a collection", || context.store.drop_collection(built)).await
-        }
+    context.drop_collection(&side).await?;
+    match built(&context.collections().await?, mark) {
+        Some(built) if built != context.projection => context.drop_collection(built).await,
         _ => Ok(()),
     }
 }
@@ -200,12 +198,12 @@ async fn rename(context: &Context, mark: &Switching) -> Result<Renamed, Stop> {
     let side = mark.to.collection(name);
     let mut patience = Patience::new(context);
     loop {
-        let there = list(context).await?;
+        let there = context.collections().await?;
         let Some(built) = built(&there, mark) else { return Ok(Renamed::Nothing) };
         if built == name {
             if there.iter().any(|collection| collection.name == side) {
                 tracing::warn!(projection = name, collection = side, "drops a collection that a late write made");
-                context.store("drop a collection", || context.store.drop_collection(&side)).await?;
+                context.drop_collection(&side).await?;
             }
             return Ok(Renamed::Done);
         }
@@ -225,7 +223,7 @@ async fn rename(context: &Context, mark: &Switching) -> Result<Renamed, Stop> {
 /// Says that whoever has the switch in hand goes on with it. `false` where that is somebody else.
 async fn renew(context: &Context, mark: &Switching) -> Result<bool, Stop> {
     loop {
-        let Some(found) = load(context).await? else { return Ok(false) };
+        let Some(found) = context.checkpoint().await? else { return Ok(false) };
         if !found.switching.as_ref().is_some_and(|now| now.to == mark.to && now.turn == mark.turn) {
             return Ok(false);
         }
@@ -238,10 +236,6 @@ async fn renew(context: &Context, mark: &Switching) -> Result<bool, Stop> {
 /// The name of the new collection, whichever it has.
 fn built<'a>(there: &'a [Collection], mark: &Switching) -> Option<&'a str> {
     there.iter().find(|collection| collection.uuid == mark.uuid).map(|collection| collection.name.as_str())
-}
-
-async fn list(context: &Context) -> Result<Vec<Collection>, Stop> {
-    context.store("list collections", || context.store.collections()).await
 }
 
 fn after_switch(found: &Checkpoint, mark: &Switching, renamed: bool, reached: Option<(Position, Hash)>) -> Checkpoint {
@@ -269,7 +263,7 @@ fn after_switch(found: &Checkpoint, mark: &Switching, renamed: bool, reached: Op
 async fn drop_leftovers(context: &Context, found: &Checkpoint, mark: &Switching) -> Result<(), Stop> {
     let name = context.projection;
     if let Some(carry) = found.carry.as_ref().filter(|carry| Some(*carry) != mark.carry.as_ref()) {
-        context.store("drop a collection", || context.store.drop_collection(carry)).await?;
+        context.drop_collection(carry).await?;
     }
     let parked = context.store("read the parked keys", || context.store.parked(name)).await?;
     for old in parked.iter().filter(|parked| parked.generation < mark.to.generation) {
@@ -286,10 +280,6 @@ fn report(context: &Context, to: &Attempt, renamed: bool) {
     } else {
         tracing::warn!(projection, generation, "the collection of the new generation is gone; the old one stays");
     }
-}
-
-async fn load(context: &Context) -> Result<Option<Checkpoint>, Stop> {
-    context.store("read the checkpoint", || context.store.checkpoint(context.projection)).await
 }
 
 async fn swap(context: &Context, old: &Checkpoint, new: &Checkpoint) -> Result<bool, Stop> {

@@ -161,7 +161,7 @@ impl Verify {
     async fn open(&self) -> Result<Checkpoint, VerifyError> {
         let projection = self.context.projection;
         loop {
-            let found = self.context.store("read the checkpoint", || self.context.store.checkpoint(projection)).await?;
+            let found = self.context.checkpoint().await?;
             let found = found.ok_or(VerifyError::NoModel(projection))?;
             if found.switching.is_some() {
                 switch::settle(&self.context, found).await?;

@@ -378,6 +378,12 @@ struct Meanwhile {
     happens: Mutex<Option<BoxFuture<'static, ()>>>,
 }
 
+impl Meanwhile {
+    fn new(log: &EventLog, process: Option<Faulty>, happens: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { log: log.clone(), process, happens: Mutex::new(Some(Box::pin(happens))) }
+    }
+}
+
 #[async_trait]
 impl LogSource for Meanwhile {
     fn ledger_name(&self) -> &str {
@@ -428,8 +434,7 @@ async fn a_switch_between_taking_rows_over_and_looking_at_them_stops_no_projecto
         }
     };
     let process = Faulty::at(&store, usize::MAX, Fault::DiesBefore);
-    let happens = Mutex::new(Some(Box::pin(rebuild) as BoxFuture<'static, ()>));
-    let meanwhile = Meanwhile { log: log.clone(), process: Some(process.clone()), happens };
+    let meanwhile = Meanwhile::new(&log, Some(process.clone()), rebuild);
     let late = Projector::new(meanwhile, process).with_rows(Trail).settings(tiny_steps());
     late.catch_up(CancellationToken::new()).await.unwrap();
     assert_whole(&store, &log).await;
@@ -447,8 +452,7 @@ async fn a_rebuild_gives_up_where_a_projector_that_lives_does_not_let_go() {
             assert_eq!(ended, Err(RebuildError::Held("trail")));
         }
     };
-    let happens = Mutex::new(Some(Box::pin(rebuild) as BoxFuture<'static, ()>));
-    let stuck = Meanwhile { log: log.clone(), process: None, happens };
+    let stuck = Meanwhile::new(&log, None, rebuild);
     let late = Projector::new(stuck, store.clone()).with_rows(Trail).settings(tiny_steps());
     late.catch_up(CancellationToken::new()).await.unwrap();
     let checkpoint = store.checkpoint("trail").await.unwrap().unwrap();
