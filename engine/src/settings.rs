@@ -10,6 +10,9 @@ pub struct Settings {
     /// So many commands, members of batches counted, are gathered into one commit; the last one may be a
     /// batch that goes beyond. Default 500.
     pub batch_commands_max: usize,
+    /// A batch of so many events is sent, on a connection of its own, while the one before it is still being written;
+    /// it is committed behind it. Default 250; `usize::MAX`: never.
+    pub overlap_from_events: usize,
     /// Accounts kept in memory between batches, with their balances. Default 100,000.
     pub cached_accounts: usize,
     /// Ids kept in memory between batches. Default 20,000.
@@ -40,6 +43,7 @@ impl Default for Settings {
         Self {
             queue_commands: 8_192,
             batch_commands_max: 500,
+            overlap_from_events: 250,
             cached_accounts: 100_000,
             cached_ids: 20_000,
             cached_streams: 100_000,

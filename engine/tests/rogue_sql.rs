@@ -59,7 +59,7 @@ fn postings(ahead: i64, legs: i32, debit: &str, credit: &str) -> String {
     sql.replace("{debit}", debit).replace("{credit}", credit)
 }
 
-/// The tables of the log. Beside them stands only `migration`, with the notes of `init`.
+/// The tables of the log. Beside them stand only `migration`, with the notes of `init`, and `joint`, which is empty.
 const LOG: [&str; 4] = ["account", "event", "ledger", "posting"];
 
 /// Those of them that a role of an application adds rows to.
@@ -84,7 +84,7 @@ async fn catalog(connection: &mut PgConnection) -> Vec<Thing> {
         where relnamespace = 'postfold'::regnamespace and not tgisinternal order by 1, 2";
     let things: Vec<Thing> = sqlx::query_as(sql).fetch_all(connection).await.unwrap();
     let tables = things.iter().filter(|thing| thing.kind == "table").map(|thing| thing.name.as_str());
-    assert_eq!(tables.collect::<Vec<_>>(), ["account", "event", "ledger", "migration", "posting"]);
+    assert_eq!(tables.collect::<Vec<_>>(), ["account", "event", "joint", "ledger", "migration", "posting"]);
     things
 }
 
@@ -220,8 +220,10 @@ async fn bad_books_are_refused_at_the_insert() {
     let (ledger, name) = postgres().await;
     given(&ledger, SETUP).await;
     let mut rogue = Rogue::new(&name, Some("postfold_app")).await;
-    // A gap in positions, an overlap, a batch with a hole.
+    // A gap in positions, also one that others could still close, an overlap.
     assert_eq!(rogue.refused(&event(2)).await, "PF002");
+    assert_eq!(rogue.refused(&(event(2) + "set constraints all immediate;")).await, "PF002");
+    assert_eq!(rogue.refused(&(event(1) + &event(2))).await, "PF002");
     assert_eq!(rogue.refused(&event(0)).await, "23505");
     // Postings that do not balance, in sum or in a pair of entries.
     assert_eq!(rogue.refused(&(event(1) + &postings(1, 0, "7", "-6"))).await, "PF005");

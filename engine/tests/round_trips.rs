@@ -113,14 +113,16 @@ async fn forward(from: OwnedReadHalf, mut to: OwnedWriteHalf, sent: Arc<Sent>) -
 
 /// A ledger behind the proxy, with two accounts, which has posted before: statements are prepared, accounts known.
 async fn warm() -> (Ledger, Arc<Sent>) {
+    // One connection for the writer and one for queries.
+    warm_with(2).await
+}
+
+async fn warm_with(connections_max: u32) -> (Ledger, Arc<Sent>) {
     let (url, sent) = counted().await;
     let name = fresh_name();
-    // One connection for the writer and one for queries; and no hint to followers falls into what is counted.
-    let settings = PostgresSettings {
-        connections_max: 2,
-        notify_debounce: Duration::from_hours(1),
-        ..PostgresSettings::default()
-    };
+    // No hint to followers falls into what is counted.
+    let settings =
+        PostgresSettings { connections_max, notify_debounce: Duration::from_hours(1), ..PostgresSettings::default() };
     postfold::init(database_url(), &name, &settings, false).await.unwrap();
     let ledger = Ledger::builder().postgres(settings).connect(url, &name).await.unwrap();
     ledger.open(Account::asset("a", "EUR")).await.unwrap();
@@ -169,6 +171,23 @@ async fn a_batch_is_one_statement_and_one_round_trip_however_many_its_members() 
     .await;
     assert_eq!((count.round_trips, count.statements), (1, 1));
     assert!(count.bytes < 1_000 * 650, "{} bytes for a thousand members", count.bytes);
+}
+
+#[tokio::test]
+async fn a_batch_that_another_may_overlap_is_four_round_trips() {
+    let (ledger, sent) = warm_with(4).await;
+    let count = sends(&sent, async {
+        ledger.submit(batch("many", 1_000)).await.unwrap().into_result().unwrap();
+    })
+    .await;
+    // Begin, the events, the postings, commit.
+    assert_eq!((count.round_trips, count.statements), (4, 4));
+    assert!(count.bytes < 1_000 * 650, "{} bytes for a thousand members", count.bytes);
+    let small = sends(&sent, async {
+        ledger.submit(batch("few", 100)).await.unwrap().into_result().unwrap();
+    })
+    .await;
+    assert_eq!((small.round_trips, small.statements), (1, 1));
 }
 
 /// A pool asks a connection that comes back whether it is well: that is a round trip which nobody waits for.

@@ -30,8 +30,10 @@ use crate::stack::{Server, Stack};
 const ROUNDS_PER_LEDGER: u64 = 10;
 /// Clients at a time, at most.
 const CLIENTS_MAX: usize = 4;
-/// Commands that a client sends at a time, at most.
-const BURST_MAX: u64 = 120;
+/// Commands that a client sends at a time, at most; seldom, and always. Of many, several batches are under way at once.
+const BURSTS_MAX: [u64; 2] = [1_500, 120];
+/// One burst of so many may be large.
+const LARGE_BURST: u32 = 4;
 /// Faults of a round, at most.
 const STRIKES_MAX: u32 = 4;
 /// Longest pause before a fault.
@@ -277,7 +279,8 @@ impl Client {
     fn run(mut self) -> Result<Told> {
         let mut apply = None;
         while !self.ends.load(Ordering::SeqCst) {
-            let number = self.commands.rng.random_range(1..=BURST_MAX);
+            let most = BURSTS_MAX[usize::from(!self.commands.rng.random_ratio(1, LARGE_BURST))];
+            let number = self.commands.rng.random_range(1..=most);
             let lines: Vec<Value> = (0..number).map(|_| self.commands.next_with_id()).collect();
             // What was not answered may have happened or not: all of it is sent again until all is answered.
             while !self.exchange(&mut apply, &lines)? {
@@ -292,6 +295,18 @@ impl Client {
         Ok(self.told)
     }
 
+    /// Reads an outcome for each line; `false` when there were fewer.
+    fn hear(&mut self, apply: &mut Apply, lines: &[Value]) -> Result<bool> {
+        for line in lines {
+            let Some(outcome) = apply.next()? else { return Ok(false) };
+            self.told.hear(line, &outcome)?;
+            if outcome.get("ok").is_some() {
+                self.commands.done(line);
+            }
+        }
+        Ok(true)
+    }
+
     /// Sends a burst and reads its outcomes. `false` when the process ended before the last of them, which a fault
     /// must explain.
     fn exchange(&mut self, running: &mut Option<(Apply, u64)>, lines: &[Value]) -> Result<bool> {
@@ -300,17 +315,14 @@ impl Client {
             None => self.connect()?,
         };
         let text = json_lines(lines);
-        let mut sent = apply.process.child.stdin.as_mut().is_some_and(|stdin| stdin.write_all(text.as_bytes()).is_ok());
-        for line in lines {
-            let Some(outcome) = (if sent { apply.next()? } else { None }) else {
-                sent = false;
-                break;
-            };
-            self.told.hear(line, &outcome)?;
-            if outcome.get("ok").is_some() {
-                self.commands.done(line);
-            }
-        }
+        let mut stdin = apply.process.child.stdin.take().context("a pipe")?;
+        // Written beside reading: each way holds less than many commands are.
+        let sent = thread::scope(|scope| {
+            let write = scope.spawn(|| stdin.write_all(text.as_bytes()).is_ok());
+            let heard = self.hear(&mut apply, lines);
+            write.join().map_or(Ok(false), |written| heard.map(|heard| written && heard))
+        })?;
+        apply.process.child.stdin = Some(stdin);
         if sent {
             *running = Some((apply, struck));
             return Ok(true);

@@ -14,11 +14,13 @@ use lru::LruCache;
 pub(crate) struct Tracked<K: Hash + Eq, V> {
     map: LruCache<K, V>,
     undo: Vec<(K, Option<V>)>,
+    /// Changes that were made final: marks count from the first of all.
+    settled: usize,
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Tracked<K, V> {
     pub(crate) fn new() -> Self {
-        Self { map: LruCache::unbounded(), undo: Vec::new() }
+        Self { map: LruCache::unbounded(), undo: Vec::new(), settled: 0 }
     }
 
     pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
@@ -49,11 +51,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Tracked<K, V> {
     }
 
     pub(crate) fn mark(&self) -> usize {
-        self.undo.len()
+        self.settled + self.undo.len()
     }
 
+    /// Takes back what was done since a mark, as far as it is not final.
     pub(crate) fn rollback(&mut self, mark: usize) {
-        while self.undo.len() > mark {
+        let kept = mark.saturating_sub(self.settled);
+        while self.undo.len() > kept {
             match self.undo.pop() {
                 Some((key, Some(before))) => {
                     self.map.put(key, before);
@@ -69,7 +73,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Tracked<K, V> {
     /// Makes the changes up to a mark final, and evicts what is beyond `most` entries, but nothing whose
     /// changes may still be taken back.
     pub(crate) fn settle(&mut self, mark: usize, most: usize) {
-        self.undo.drain(..mark.min(self.undo.len()));
+        let done = mark.saturating_sub(self.settled).min(self.undo.len());
+        self.undo.drain(..done);
+        self.settled += done;
         if self.map.len() <= most {
             return;
         }
@@ -123,5 +129,22 @@ mod tests {
         assert_eq!((map.get("done"), map.get("also done"), map.get("under way")), (Some(&2), None, Some(&2)));
         map.rollback(0);
         assert_eq!((map.get("done"), map.get("under way")), (Some(&1), None));
+    }
+
+    #[test]
+    fn a_mark_stays_where_it_is_while_what_is_before_it_becomes_final() {
+        let mut map = Tracked::new();
+        map.set("a", 1);
+        let first = map.mark();
+        map.set("a", 2);
+        let second = map.mark();
+        map.set("a", 3);
+        map.settle(first, 9);
+        map.rollback(second);
+        assert_eq!(map.get("a"), Some(&2));
+        map.set("a", 4);
+        map.settle(second, 9);
+        map.rollback(0);
+        assert_eq!(map.get("a"), Some(&2), "what is final is not taken back");
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod memory;
 pub(crate) mod postgres;
 mod queries;
+pub(crate) mod stages;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::money;
 use crate::outcome::Outcome;
 use crate::position::Position;
 use crate::state::{Account, AccountId, Facts, Head, Hold, Need, PeriodMark, PostedEntry, Record, State, Totals};
+use stages::Stages;
 
 /// What a ledger needs of the place where its log is kept.
 ///
@@ -40,6 +42,14 @@ pub(crate) trait Store: Send + Sync {
 
     /// Appends all rows of a draft in one commit, or none.
     async fn append(&self, draft: &Draft) -> Result<(), AppendError>;
+
+    /// The same for a draft that opens no account, behind one that may still be under way: what can be written before
+    /// the turn, is; nothing is committed before.
+    async fn append_in_stages(&self, draft: &Draft, stages: &mut Stages) -> Result<(), AppendError> {
+        stages.placed();
+        stages.turn().await?;
+        self.append(draft).await
+    }
 
     /// Decides a command on what a transaction of the host's sees, and appends its rows in that transaction:
     /// they become part of the log when the host commits.

@@ -8,14 +8,25 @@ use crate::draft::Draft;
 use crate::error::Error;
 use crate::observe::name;
 use crate::settings::Settings;
+use crate::store::stages::Stages;
 use crate::store::{AppendError, Store, hash_at};
 
 /// Appends; when the outcome is unknown, the same rows are sent again, and the log tells.
 ///
 /// If the first attempt was committed after all, or still is to be, the second is refused the
 /// position, and the hash there is ours: it covers every row and everything before.
-pub(super) async fn append(store: Arc<dyn Store>, settings: Settings, draft: Draft) -> Result<(), AppendError> {
-    let mut appended = store.append(&draft).await;
+pub(super) async fn append(
+    store: Arc<dyn Store>,
+    settings: Settings,
+    draft: Draft,
+    mut stages: Stages,
+) -> Result<(), AppendError> {
+    let mut appended = if may_overlap(&draft, &settings) {
+        store.append_in_stages(&draft, &mut stages).await
+    } else {
+        stages.turn().await?;
+        store.append(&draft).await
+    };
     let Some(last) = draft.events.last() else { return appended };
     let deadline = Instant::now() + settings.resolve_timeout;
     let mut unknown = false;
@@ -53,6 +64,13 @@ pub(super) async fn append(store: Arc<dyn Store>, settings: Settings, draft: Dra
             }
             other => return other,
         }
+        stages.turn().await?;
         appended = store.append(&draft).await;
     }
+}
+
+/// Whether a batch may be written while the one before it, or behind it, is. What stands in an account that was opened
+/// a moment ago can be written only when the account is there.
+pub(super) fn may_overlap(draft: &Draft, settings: &Settings) -> bool {
+    draft.events.len() >= settings.overlap_from_events && draft.accounts.is_empty()
 }

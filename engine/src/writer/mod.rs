@@ -6,13 +6,15 @@
 //! | decide | every command in order, on the state at the head; what is missing is loaded in one go |
 //! | append | all rows in one commit, in a task of its own |
 //! | decide ahead | meanwhile, what comes next is decided on what that commit will leave |
+//! | append ahead | a large batch is written while the one before it is, and committed behind it: see [`stages`](crate::store::stages) |
 //! | answer | every caller, only after the commit that its outcome rests on is durable |
 //!
-//! A lost race takes back both batches, reads what was missed and decides again. From the first lost race
+//! A lost race takes back all batches, reads what was missed and decides again. From the first lost race
 //! on, the writer takes turns with the others: see [`turns`].
 
 mod append;
 mod batch;
+mod flight;
 mod inbox;
 #[cfg(test)]
 mod tests;
@@ -22,22 +24,20 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
-use tracing::Instrument;
 
 use crate::command::Command;
 use crate::decide;
 use crate::error::Error;
 use crate::fold;
 use crate::hash::Hash;
-use crate::observe::{self, name};
+use crate::observe::name;
 use crate::outcome::Outcome;
 use crate::position::Position;
 use crate::settings::Settings;
-use crate::state::{CacheBounds, Head, Mark, Need, State};
+use crate::state::{CacheBounds, Head, Need, State};
 use crate::store::{AppendError, Store};
 use batch::Batch;
+use flight::Flight;
 use inbox::Inbox;
 use turns::Turns;
 
@@ -82,15 +82,6 @@ pub(crate) struct Writer {
     wary: usize,
     /// A used id was met: the next ids are looked up, be it only one.
     look_up: bool,
-}
-
-/// A batch whose commit is under way.
-struct Flight {
-    batch: Batch,
-    /// The state behind it.
-    end: Mark,
-    started: Instant,
-    task: JoinHandle<Result<(), AppendError>>,
 }
 
 /// What may be loaded while commands are decided.
@@ -150,11 +141,11 @@ impl Writer {
             let fresh = self.take_turn(inbox).await?;
             self.decide(inbox, Loads::All).await?;
             if !fresh && self.open.draft.events.is_empty() && !self.is_current().await? {
-                self.take_back(inbox, None);
+                self.take_back(inbox, []);
                 self.behind = true;
                 continue;
             }
-            let mut flight = self.send();
+            let mut flight = self.send(None);
             while let Some(under_way) = flight {
                 flight = self.fly(under_way, inbox).await?;
             }
@@ -171,7 +162,7 @@ impl Writer {
             self.state = State::new(self.store.head().await?);
             self.stale = false;
         } else if waited || self.behind {
-            self.take_back(inbox, None);
+            self.take_back(inbox, []);
             let missed = self.catch_up().await?;
             self.turns.missed(missed);
         }
@@ -197,33 +188,31 @@ impl Writer {
     }
 
     /// Sends what is decided; a batch that writes nothing is answered, for all before it is durable.
-    fn send(&mut self) -> Option<Flight> {
-        let mut batch = std::mem::take(&mut self.open);
-        let draft = std::mem::take(&mut batch.draft);
-        if draft.events.is_empty() {
+    fn send(&mut self, before: Option<&Flight>) -> Option<Flight> {
+        let batch = std::mem::take(&mut self.open);
+        if batch.draft.events.is_empty() {
             self.state.settle(&self.state.mark(), bounds(&self.settings));
             batch.answer();
             return None;
         }
-        metrics::histogram!(name::BATCH_COMMANDS).record(observe::number(batch.commands));
-        let (commands, events) = (batch.commands, draft.events.len());
-        let span = tracing::debug_span!("postfold.append", ledger = self.store.name(), commands, events);
-        let append = append::append(Arc::clone(&self.store), self.settings.clone(), draft);
-        let task = tokio::spawn(append.instrument(span));
-        Some(Flight { batch, end: self.state.mark(), started: Instant::now(), task })
+        Some(Flight::send(&self.store, &self.settings, batch, self.state.mark(), before))
     }
 
-    /// Decides ahead until the commit has an outcome, and acts on it.
+    /// Decides ahead until the commit has an outcome, and acts on it. What was decided is sent meanwhile, if it is large.
     async fn fly(&mut self, mut flight: Flight, inbox: &mut Inbox) -> Result<Option<Flight>, Error> {
         // The rows go out before anything else is decided: the database is not to wait for that.
         tokio::task::yield_now().await;
-        let mut step = Step::Done;
+        let placed = flight.placed();
+        tokio::pin!(placed);
+        let (mut step, mut behind) = (Step::Done, None);
         let outcome = loop {
             let room = self.open.commands < self.settings.batch_commands_max;
             let ahead = step == Step::Done && room && !self.turns.over();
+            let overlaps =
+                behind.is_none() && self.turns.alone() && append::may_overlap(&self.open.draft, &self.settings);
             tokio::select! {
                 biased;
-                outcome = &mut flight.task => break outcome,
+                outcome = flight.outcome() => break outcome,
                 more = inbox.wait(), if ahead => {
                     inbox.take_queued();
                     // What cannot be loaded now is asked for once more when the commit has ended.
@@ -232,57 +221,89 @@ impl Writer {
                         _ => Step::Blocked,
                     };
                 }
+                // Now it could be written, and so does not wait for more.
+                () = &mut placed, if overlaps => behind = self.send(Some(&flight)),
             }
         };
-        match outcome.unwrap_or(Err(AppendError::Unknown(Error::Closed))) {
-            Ok(()) => Ok(self.landed(flight).await),
-            Err(AppendError::LostRace) => {
-                metrics::counter!(name::RACES_LOST).increment(1);
-                self.turns.lost();
-                self.set_back(flight, inbox)
-            }
-            Err(AppendError::Duplicate) => {
-                metrics::counter!(name::IDS_MET_AGAIN).increment(1);
-                self.wary = WARY_BATCHES;
-                self.look_up = true;
-                self.set_back(flight, inbox)
-            }
-            Err(AppendError::Failed(error) | AppendError::Unknown(error)) => {
-                flight.batch.fail(&error);
-                Err(error)
+        match outcome {
+            Ok(()) => Ok(self.landed(flight, behind).await),
+            Err(error) => {
+                let behind = match behind {
+                    Some(behind) => Some(behind.give_up().await),
+                    None => None,
+                };
+                self.failed(error, flight.batch, behind, inbox).map(|()| None)
             }
         }
     }
 
-    /// The commit is durable. What was decided ahead is sent before the callers are told, if it is large.
-    async fn landed(&mut self, flight: Flight) -> Option<Flight> {
+    /// The commit is durable, and who was sent behind it has its turn. What was decided ahead is sent before the callers
+    /// are told, if it is large.
+    async fn landed(&mut self, flight: Flight, behind: Option<Flight>) -> Option<Flight> {
         self.setbacks = 0;
         metrics::histogram!(name::COMMIT_SECONDS).record(flight.started.elapsed());
         self.state.settle(&flight.end, bounds(&self.settings));
         // One that only refuses is looked at again first: see `is_current`.
         let large = self.open.commands >= SEND_AT_ONCE && !self.open.draft.events.is_empty();
-        let next = if large { self.send() } else { None };
+        let next = match behind {
+            Some(behind) => {
+                behind.commit();
+                Some(behind)
+            }
+            None if large => self.send(None),
+            None => None,
+        };
         flight.batch.answer();
         self.store.announce(flight.end.position()).await;
         next
     }
 
-    /// The commit was refused for what others wrote: all that rested on it is decided again.
-    fn set_back(&mut self, flight: Flight, inbox: &mut Inbox) -> Result<Option<Flight>, Error> {
-        self.setbacks += 1;
-        if self.setbacks >= self.settings.attempts_max {
-            let error = Error::Unavailable(format!("other writers were faster {} times in a row", self.setbacks));
-            self.setbacks = 0;
-            flight.batch.fail(&error);
+    /// The commit failed, and so what was sent behind it. What others were faster with is decided again.
+    fn failed(
+        &mut self,
+        error: AppendError,
+        batch: Batch,
+        behind: Option<Batch>,
+        inbox: &mut Inbox,
+    ) -> Result<(), Error> {
+        let error = match error {
+            AppendError::LostRace => {
+                metrics::counter!(name::RACES_LOST).increment(1);
+                self.turns.lost();
+                self.set_back()
+            }
+            AppendError::Duplicate => {
+                metrics::counter!(name::IDS_MET_AGAIN).increment(1);
+                self.wary = WARY_BATCHES;
+                self.look_up = true;
+                self.set_back()
+            }
+            AppendError::Failed(error) | AppendError::Unknown(error) => Err(error),
+        };
+        if let Err(error) = error {
+            batch.fail(&error);
+            if let Some(behind) = behind {
+                behind.refuse_behind(&error);
+            }
             return Err(error);
         }
-        self.take_back(inbox, Some(flight.batch));
+        self.take_back(inbox, [batch].into_iter().chain(behind));
         self.behind = true;
-        Ok(None)
+        Ok(())
+    }
+
+    /// What rested on the commit is decided again, but not for ever.
+    fn set_back(&mut self) -> Result<(), Error> {
+        self.setbacks += 1;
+        if self.setbacks < self.settings.attempts_max {
+            return Ok(());
+        }
+        let setbacks = std::mem::take(&mut self.setbacks);
+        Err(Error::Unavailable(format!("other writers were faster {setbacks} times in a row")))
     }
 
     /// Takes back what is not durable; its commands wait again, in order.
-    fn take_back(&mut self, inbox: &mut Inbox, flown: Option<Batch>) {
+    fn take_back(&mut self, inbox: &mut Inbox, flown: impl IntoIterator<Item = Batch>) {
         self.state.take_back();
         let open = std::mem::take(&mut self.open);
         let requests = flown.into_iter().chain([open]).flat_map(|batch| batch.requests);

@@ -22,6 +22,7 @@ use crate::position::Position;
 use crate::settings::Settings;
 use crate::state::{Head, Need};
 use crate::store::memory::MemoryStore;
+use crate::store::stages::Stages;
 use crate::store::{
     AppendError, Loaded, PgConnection, PostingKey, PostingRow, Queries, Store, StoredAccount, StreamKey,
 };
@@ -39,24 +40,67 @@ enum Fault {
     LoseAnswer,
     /// Nothing is written, the writer is told nothing, and another writer takes the position.
     LoseRequestAndRace,
-    /// All is written, and a rival pays into the account "a" before the writer is told.
+    /// All is written, and a rival posts its next entry before the writer is told.
     RaceBehind,
 }
 
+/// Every hazard is tried with batches one behind the other, and with each sent while the one before it is under way.
+const OVERLAPS: [usize; 2] = [usize::MAX, 1];
+
 /// A store in memory that fails as planned, append by append, and then no more.
 struct Faulty {
+    overlap_from_events: usize,
     inner: Arc<MemoryStore>,
     plan: Mutex<VecDeque<Option<Fault>>>,
     rival: Mutex<Option<Draft>>,
+    /// What a rival posts, one after the other.
+    rivals: Mutex<VecDeque<Entry>>,
+    /// Comes right behind the head that is read in a turn, and behind a rival's next entry.
+    late: Mutex<Option<(mpsc::Sender<Request>, Request)>>,
     /// Leases taken and not given back.
     leases: AtomicI64,
+    /// Appends that wait for their turn or are being written, and how many of them there were at most.
+    under_way: AtomicI64,
+    under_way_max: AtomicI64,
+    /// The connection of whoever waits for its turn is lost.
+    loses_who_waits: bool,
 }
 
 impl Faulty {
-    fn new(plan: impl IntoIterator<Item = Option<Fault>>) -> Arc<Self> {
+    fn new(overlap_from_events: usize, plan: impl IntoIterator<Item = Option<Fault>>) -> Arc<Self> {
+        Arc::new(Self::failing(overlap_from_events, plan))
+    }
+
+    fn failing(overlap_from_events: usize, plan: impl IntoIterator<Item = Option<Fault>>) -> Self {
         let plan = Mutex::new(plan.into_iter().collect());
-        let (inner, rival) = (Arc::new(MemoryStore::new("memory")), Mutex::new(None));
-        Arc::new(Self { inner, plan, rival, leases: AtomicI64::new(0) })
+        Self {
+            overlap_from_events,
+            inner: Arc::new(MemoryStore::new("memory")),
+            plan,
+            rival: Mutex::default(),
+            rivals: Mutex::default(),
+            late: Mutex::default(),
+            leases: AtomicI64::new(0),
+            under_way: AtomicI64::new(0),
+            under_way_max: AtomicI64::new(0),
+            loses_who_waits: false,
+        }
+    }
+
+    async fn in_turn(&self, draft: &Draft, stages: &mut Stages) -> Result<(), AppendError> {
+        stages.placed();
+        if self.loses_who_waits && draft.events[0].position > self.inner.head().await.unwrap().position.next() {
+            return Err(Self::lost());
+        }
+        stages.turn().await?;
+        self.append(draft).await
+    }
+
+    /// A rival on the same log posts its next entry.
+    async fn race(&self) {
+        let entry = self.rivals.lock().unwrap().pop_front().expect("a rival's entry");
+        let rival = crate::Ledger::builder().start(Arc::clone(&self.inner) as Arc<dyn Store>);
+        rival.post(entry).await.expect("a rival's entry is posted");
     }
 
     fn lost() -> AppendError {
@@ -71,7 +115,13 @@ impl Store for Faulty {
     }
 
     async fn head(&self) -> Result<Head, Error> {
-        self.inner.head().await
+        let head = self.inner.head().await;
+        let late = (self.leases.load(Ordering::SeqCst) > 0).then(|| self.late.lock().unwrap().take()).flatten();
+        if let Some((requests, request)) = late {
+            self.race().await;
+            requests.send(request).await.ok().unwrap();
+        }
+        head
     }
 
     async fn load(&self, needs: &[Need], at: Position) -> Result<Loaded, Error> {
@@ -80,6 +130,10 @@ impl Store for Faulty {
 
     async fn append(&self, draft: &Draft) -> Result<(), AppendError> {
         let fault = self.plan.lock().unwrap().pop_front().flatten();
+        // It takes a while, in which the next batch is decided, and perhaps sent.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
         match fault {
             None => self.inner.append(draft).await,
             Some(Fault::Refuse) => Err(AppendError::Failed(Error::Unavailable("no connection".to_owned()))),
@@ -99,11 +153,18 @@ impl Store for Faulty {
             }
             Some(Fault::RaceBehind) => {
                 self.inner.append(draft).await?;
-                let rival = crate::Ledger::builder().start(Arc::clone(&self.inner) as Arc<dyn Store>);
-                rival.post(Entry::new("in").debit("a", dec!(99)).credit("b", dec!(99))).await.expect("a rival's entry");
+                self.race().await;
                 Ok(())
             }
         }
+    }
+
+    async fn append_in_stages(&self, draft: &Draft, stages: &mut Stages) -> Result<(), AppendError> {
+        let under_way = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        self.under_way_max.fetch_max(under_way, Ordering::SeqCst);
+        let appended = self.in_turn(draft, stages).await;
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        appended
     }
 
     async fn stream(
@@ -162,6 +223,16 @@ fn entry(id: &str) -> Command {
     Entry::new(id).debit("a", dec!(1)).credit("b", dec!(1)).into()
 }
 
+/// Pays 99 into the account "a".
+fn income(id: &str) -> Entry {
+    Entry::new(id).debit("a", dec!(99)).credit("b", dec!(99))
+}
+
+fn request(command: Command) -> (Request, oneshot::Receiver<Answer>) {
+    let (reply, answer) = oneshot::channel();
+    (Request { command, stamp: "2025-03-01T12:00:00Z".parse().unwrap(), reply }, answer)
+}
+
 type Answer = Result<Outcome, Error>;
 
 /// Sends commands, one commit each, all of them queued before the writer runs; answers in order.
@@ -176,13 +247,13 @@ async fn send_in_batches(store: &Arc<Faulty>, commands: Vec<Command>, commands_m
 
 async fn send_with(store: &Arc<Faulty>, commands: Vec<Command>, settings: Settings) -> Vec<Answer> {
     let (resolve_timeout, resolve_interval) = (settings.resolve_timeout.min(Duration::from_secs(5)), Duration::ZERO);
-    let settings = Settings { resolve_timeout, resolve_interval, ..settings };
+    let overlap_from_events = store.overlap_from_events;
+    let settings = Settings { resolve_timeout, resolve_interval, overlap_from_events, ..settings };
     let (requests, queue) = mpsc::channel(commands.len());
     let mut answers = Vec::new();
     for command in commands {
-        let (reply, answer) = oneshot::channel();
-        let stamp = "2025-03-01T12:00:00Z".parse().unwrap();
-        requests.send(Request { command, stamp, reply }).await.ok().unwrap();
+        let (request, answer) = request(command);
+        requests.send(request).await.ok().unwrap();
         answers.push(answer);
     }
     drop(requests);
@@ -209,120 +280,187 @@ async fn ids(store: &Faulty) -> Vec<Option<String>> {
 
 #[tokio::test]
 async fn what_is_queued_behind_a_failed_command_fails_with_it() {
-    let store = Faulty::new([None, None, Some(Fault::Refuse)]);
-    let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2"), entry("3")]).await;
-    assert_eq!(answers[..2].iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2)]);
-    assert!(answers[2..].iter().all(|answer| matches!(answer, Err(Error::Unavailable(_)))), "{answers:?}");
-    assert_eq!(ids(&store).await.len(), 2);
+    for overlap in OVERLAPS {
+        let store = Faulty::new(overlap, [None, None, Some(Fault::Refuse)]);
+        let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2"), entry("3")]).await;
+        assert_eq!(answers[..2].iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2)]);
+        assert!(answers[2..].iter().all(|answer| matches!(answer, Err(Error::Unavailable(_)))), "{answers:?}");
+        assert_eq!(ids(&store).await.len(), 2);
+    }
 }
 
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_answered_as_done_and_done_once() {
-    let store = Faulty::new([None, None, Some(Fault::LoseAnswer)]);
-    let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2")]).await;
-    assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4)]);
-    assert_eq!(ids(&store).await[2..], [Some("1".to_owned()), Some("2".to_owned())]);
+    for overlap in OVERLAPS {
+        let store = Faulty::new(overlap, [None, None, Some(Fault::LoseAnswer)]);
+        let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2")]).await;
+        assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4)]);
+        assert_eq!(ids(&store).await[2..], [Some("1".to_owned()), Some("2".to_owned())]);
+    }
 }
 
 #[tokio::test]
 async fn a_commit_that_was_lost_on_the_way_is_sent_again_and_done_once() {
-    let lost = Some(Fault::LoseRequest);
-    let store = Faulty::new([None, None, lost, lost, Some(Fault::LoseAnswer), lost]);
-    let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2")]).await;
-    assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4)]);
-    assert_eq!(ids(&store).await[2..], [Some("1".to_owned()), Some("2".to_owned())]);
+    for overlap in OVERLAPS {
+        let lost = Some(Fault::LoseRequest);
+        let store = Faulty::new(overlap, [None, None, lost, lost, Some(Fault::LoseAnswer), lost]);
+        let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2")]).await;
+        assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4)]);
+        assert_eq!(ids(&store).await[2..], [Some("1".to_owned()), Some("2".to_owned())]);
+    }
 }
 
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_not_told_as_failed_because_the_next_try_was_refused() {
-    let store = Faulty::new([None, None, Some(Fault::LoseAnswer), Some(Fault::LockTimeout), Some(Fault::Refuse)]);
-    let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2")]).await;
-    assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4)]);
-    assert_eq!(ids(&store).await[2..], [Some("1".to_owned()), Some("2".to_owned())]);
+    for overlap in OVERLAPS {
+        let store =
+            Faulty::new(overlap, [None, None, Some(Fault::LoseAnswer), Some(Fault::LockTimeout), Some(Fault::Refuse)]);
+        let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("2")]).await;
+        assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), [Some(1), Some(2), Some(3), Some(4)]);
+        assert_eq!(ids(&store).await[2..], [Some("1".to_owned()), Some("2".to_owned())]);
+    }
 }
 
 #[tokio::test]
 async fn nobody_is_told_that_it_failed_while_nobody_knows_what_became_of_a_commit() {
-    for written in [true, false] {
-        let fault = if written { Fault::LoseAnswer } else { Fault::LoseRequest };
-        let store = Faulty::new([None, None, Some(fault)]);
-        let commands = vec![open("a"), open("b"), entry("1"), entry("2")];
-        let settings = Settings { batch_commands_max: 1, resolve_timeout: Duration::ZERO, ..Settings::default() };
-        let answers = send_with(&store, commands, settings).await;
-        assert!(matches!(answers[2], Err(Error::OutcomeUnknown(_))), "{:?}", answers[2]);
-        // What was decided on it fails, undone.
-        assert!(matches!(answers[3], Err(Error::Unavailable(_))), "{:?}", answers[3]);
-        assert_eq!(ids(&store).await.len(), if written { 3 } else { 2 });
+    for overlap in OVERLAPS {
+        for written in [true, false] {
+            let fault = if written { Fault::LoseAnswer } else { Fault::LoseRequest };
+            let store = Faulty::new(overlap, [None, None, Some(fault)]);
+            let commands = vec![open("a"), open("b"), entry("1"), entry("2")];
+            let settings = Settings { batch_commands_max: 1, resolve_timeout: Duration::ZERO, ..Settings::default() };
+            let answers = send_with(&store, commands, settings).await;
+            assert!(matches!(answers[2], Err(Error::OutcomeUnknown(_))), "{:?}", answers[2]);
+            // What was decided on it fails, undone.
+            assert!(matches!(answers[3], Err(Error::Unavailable(_))), "{:?}", answers[3]);
+            assert_eq!(ids(&store).await.len(), if written { 3 } else { 2 });
+        }
     }
 }
 
 #[tokio::test]
 async fn a_lost_commit_whose_place_was_taken_is_decided_again() {
-    let store = Faulty::new([None, None, Some(Fault::LoseRequestAndRace)]);
-    // A rival on a copy of the same log writes an entry of its own at position 3.
-    let copy = Faulty::new([]);
-    send(&copy, vec![open("a"), open("b"), entry("rival")]).await;
-    let events = copy.page(Position::new(2), 1).await.unwrap();
-    let postings = Vec::new();
-    *store.rival.lock().unwrap() = Some(Draft { events, accounts: Vec::new(), postings });
-    // The last two are decided ahead, on what the lost commit would have left.
-    let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("1"), entry("2")]).await;
-    assert_eq!(answers[2..].iter().map(position).collect::<Vec<_>>(), [Some(4), None, Some(5)]);
-    assert!(matches!(&answers[3], Ok(Outcome::Ok(receipt)) if receipt.duplicate), "{:?}", answers[3]);
-    assert_eq!(ids(&store).await[2..], [Some("rival".to_owned()), Some("1".to_owned()), Some("2".to_owned())]);
+    for overlap in OVERLAPS {
+        let store = Faulty::new(overlap, [None, None, Some(Fault::LoseRequestAndRace)]);
+        // A rival on a copy of the same log writes an entry of its own at position 3.
+        let copy = Faulty::new(overlap, []);
+        send(&copy, vec![open("a"), open("b"), entry("rival")]).await;
+        let events = copy.page(Position::new(2), 1).await.unwrap();
+        let postings = Vec::new();
+        *store.rival.lock().unwrap() = Some(Draft { events, accounts: Vec::new(), postings });
+        // The last two are decided ahead, on what the lost commit would have left.
+        let answers = send(&store, vec![open("a"), open("b"), entry("1"), entry("1"), entry("2")]).await;
+        assert_eq!(answers[2..].iter().map(position).collect::<Vec<_>>(), [Some(4), None, Some(5)]);
+        assert!(matches!(&answers[3], Ok(Outcome::Ok(receipt)) if receipt.duplicate), "{:?}", answers[3]);
+        assert_eq!(ids(&store).await[2..], [Some("rival".to_owned()), Some("1".to_owned()), Some("2".to_owned())]);
+    }
 }
 
 #[tokio::test]
 async fn nobody_is_refused_what_another_writer_was_told_is_there() {
-    let store = Faulty::new([Some(Fault::RaceBehind)]);
-    let opens = [Account::asset("a", "EUR").floor(dec!(0)).into(), open("b")];
-    let pays = (0..38).map(|id| Entry::new(id.to_string()).debit("b", dec!(1)).credit("a", dec!(1)).into());
-    // The first batch opens the accounts; the second is decided ahead of it, when there is nothing to pay from yet.
-    let answers = send_in_batches(&store, opens.into_iter().chain(pays).collect(), 20).await;
-    let refused = |answer: &Answer| matches!(answer, Ok(Outcome::Rejected(_)));
-    assert!(answers[2..20].iter().all(refused), "{answers:?}");
-    assert_eq!(answers[20..].iter().map(position).collect::<Vec<_>>(), (4..24).map(Some).collect::<Vec<_>>());
+    for overlap in OVERLAPS {
+        let store = Faulty::new(overlap, [Some(Fault::RaceBehind)]);
+        store.rivals.lock().unwrap().push_back(income("in"));
+        let opens = [Account::asset("a", "EUR").floor(dec!(0)).into(), open("b")];
+        let pays = (0..38).map(|id| Entry::new(id.to_string()).debit("b", dec!(1)).credit("a", dec!(1)).into());
+        // The first batch opens the accounts; the second is decided ahead of it, when there is nothing to pay from yet.
+        let answers = send_in_batches(&store, opens.into_iter().chain(pays).collect(), 20).await;
+        let refused = |answer: &Answer| matches!(answer, Ok(Outcome::Rejected(_)));
+        assert!(answers[2..20].iter().all(refused), "{answers:?}");
+        assert_eq!(answers[20..].iter().map(position).collect::<Vec<_>>(), (4..24).map(Some).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn who_comes_after_the_log_was_read_is_not_refused_on_what_it_said() {
+    for overlap in OVERLAPS {
+        let store = Faulty::new(overlap, [Some(Fault::RaceBehind)]);
+        // The first takes the writer's position, with the same entry. The second pays in behind what the writer reads then.
+        store.rivals.lock().unwrap().extend([Entry::new("1").debit("a", dec!(1)).credit("b", dec!(1)), income("2")]);
+        let (requests, queue) = mpsc::channel(4);
+        let (late, answer) = request(Entry::new("3").debit("b", dec!(50)).credit("a", dec!(50)).into());
+        *store.late.lock().unwrap() = Some((requests.clone(), late));
+        let floored = Account::asset("a", "EUR").floor(dec!(0)).into();
+        for command in [floored, open("b"), entry("1")] {
+            requests.send(request(command).0).await.ok().unwrap();
+        }
+        drop(requests);
+        let (_handle, closing) = watch::channel(false);
+        let settings = Settings { batch_commands_max: 2, overlap_from_events: overlap, ..Settings::default() };
+        Writer::new(Arc::clone(&store) as Arc<dyn Store>, settings).run(queue, closing).await;
+        let answer = answer.await.unwrap();
+        assert_eq!(position(&answer), Some(5), "{answer:?}");
+    }
 }
 
 #[tokio::test]
 async fn what_was_decided_ahead_of_a_failed_commit_is_not_done() {
-    let fails = |number| (0..number).map(|_| None).chain([Some(Fault::Refuse)]);
-    for failing in 1..5 {
-        let store = Faulty::new(fails(failing));
-        let entries = (0..600).map(|number| entry(&number.to_string()));
-        let answers = send_in_batches(&store, [open("a"), open("b")].into_iter().chain(entries).collect(), 150).await;
-        let done = answers.iter().filter(|answer| answer.is_ok()).count();
-        assert_eq!(done, failing * 150, "one batch a commit");
-        assert!(answers[..done].iter().all(Result::is_ok), "the first are done");
-        assert_eq!(store.head().await.unwrap().position, Position::new(i64::try_from(done).unwrap()));
+    for overlap in OVERLAPS {
+        let fails = |number| (0..number).map(|_| None).chain([Some(Fault::Refuse)]);
+        for failing in 1..5 {
+            let store = Faulty::new(overlap, fails(failing));
+            let entries = (0..600).map(|number| entry(&number.to_string()));
+            let answers =
+                send_in_batches(&store, [open("a"), open("b")].into_iter().chain(entries).collect(), 150).await;
+            let done = answers.iter().filter(|answer| answer.is_ok()).count();
+            assert_eq!(done, failing * 150, "one batch a commit");
+            assert!(answers[..done].iter().all(Result::is_ok), "the first are done");
+            assert_eq!(store.head().await.unwrap().position, Position::new(i64::try_from(done).unwrap()));
+        }
     }
 }
 
 #[tokio::test]
 async fn batches_decided_ahead_are_appended_in_order_and_without_a_gap() {
-    let store = Faulty::new([None, Some(Fault::LoseAnswer), None, Some(Fault::LoseRequest)]);
-    let entries = (0..600).map(|number| entry(&number.to_string()));
-    let answers = send_in_batches(&store, [open("a"), open("b")].into_iter().chain(entries).collect(), 150).await;
-    assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), (1..=602).map(Some).collect::<Vec<_>>());
-    let balance = Log::new(Arc::clone(&store) as Arc<dyn Store>).balance("a", None).await.unwrap();
-    assert_eq!(balance.posted, dec!(600));
+    for overlap in OVERLAPS {
+        let store = Faulty::new(overlap, [None, Some(Fault::LoseAnswer), None, Some(Fault::LoseRequest)]);
+        let entries = (0..600).map(|number| entry(&number.to_string()));
+        let answers = send_in_batches(&store, [open("a"), open("b")].into_iter().chain(entries).collect(), 150).await;
+        assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), (1..=602).map(Some).collect::<Vec<_>>());
+        let balance = Log::new(Arc::clone(&store) as Arc<dyn Store>).balance("a", None).await.unwrap();
+        assert_eq!(balance.posted, dec!(600));
+    }
 }
 
 #[tokio::test]
 async fn what_the_cache_forgets_while_it_is_under_way_is_not_read_back_as_it_was_before() {
-    // Every commit takes long enough for the next command to be decided ahead of it.
-    let store = Faulty::new([None, None, None].into_iter().chain((0..8).map(|_| Some(Fault::LoseAnswer))));
-    let moves = (0..8).map(|number| {
-        let other = if number % 2 == 0 { "b" } else { "c" };
-        Entry::new(number.to_string()).debit("a", dec!(1)).credit(other, dec!(1)).into()
-    });
-    let settings = Settings { batch_commands_max: 1, cached_accounts: 0, ..Settings::default() };
-    let answers = send_with(&store, ["a", "b", "c"].map(open).into_iter().chain(moves).collect(), settings).await;
-    assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), (1..=11).map(Some).collect::<Vec<_>>());
-    let log = Log::new(Arc::clone(&store) as Arc<dyn Store>);
-    let report = crate::verify(&log, |_| {}).await.unwrap();
-    assert!(report.problems.is_empty(), "{:?}", report.problems);
-    assert_eq!(log.balance("a", None).await.unwrap().posted, dec!(8));
+    for overlap in OVERLAPS {
+        // Every commit takes long enough for the next command to be decided ahead of it.
+        let store = Faulty::new(overlap, [None, None, None].into_iter().chain((0..8).map(|_| Some(Fault::LoseAnswer))));
+        let moves = (0..8).map(|number| {
+            let other = if number % 2 == 0 { "b" } else { "c" };
+            Entry::new(number.to_string()).debit("a", dec!(1)).credit(other, dec!(1)).into()
+        });
+        let settings = Settings { batch_commands_max: 1, cached_accounts: 0, ..Settings::default() };
+        let answers = send_with(&store, ["a", "b", "c"].map(open).into_iter().chain(moves).collect(), settings).await;
+        assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), (1..=11).map(Some).collect::<Vec<_>>());
+        let log = Log::new(Arc::clone(&store) as Arc<dyn Store>);
+        let report = crate::verify(&log, |_| {}).await.unwrap();
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        assert_eq!(log.balance("a", None).await.unwrap().posted, dec!(8));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_sent_while_the_one_before_it_is_written_and_none_before_that_one() {
+    for (overlap, most) in [(usize::MAX, 0), (3, 0), (1, 2)] {
+        let store = Faulty::new(overlap, []);
+        let entries = (0..40).map(|number| entry(&number.to_string()));
+        // Batches of two, the first of which opens the accounts: nobody overtakes that one.
+        let answers = send_in_batches(&store, [open("a"), open("b")].into_iter().chain(entries).collect(), 2).await;
+        assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), (1..=42).map(Some).collect::<Vec<_>>());
+        assert_eq!(store.under_way_max.load(Ordering::SeqCst), most, "from {overlap}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_whose_connection_is_lost_while_it_waits_for_its_turn_is_done_once() {
+    let store = Arc::new(Faulty { loses_who_waits: true, ..Faulty::failing(1, []) });
+    let entries = (0..40).map(|number| entry(&number.to_string()));
+    let answers = send_in_batches(&store, [open("a"), open("b")].into_iter().chain(entries).collect(), 2).await;
+    assert_eq!(answers.iter().map(position).collect::<Vec<_>>(), (1..=42).map(Some).collect::<Vec<_>>());
+    assert_eq!(store.head().await.unwrap().position, Position::new(42));
+    assert_eq!(store.under_way_max.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
@@ -343,7 +481,7 @@ async fn closing_answers_all_that_was_sent_and_refuses_what_comes_later() {
 
 #[tokio::test(start_paused = true)]
 async fn a_writer_takes_turns_from_its_first_lost_race_until_it_finds_nobody_else() {
-    let (store, hold) = (Faulty::new([]), Duration::from_millis(20));
+    let (store, hold) = (Faulty::new(usize::MAX, []), Duration::from_millis(20));
     let leases = || store.leases.load(Ordering::SeqCst);
     let mut turns = Turns::new(Arc::clone(&store) as Arc<dyn Store>, hold);
     assert!(!turns.take().await && !turns.over() && leases() == 0, "alone it asks nobody");
@@ -381,9 +519,7 @@ async fn the_inbox_takes_one_batch_at_a_time_and_keeps_the_order() {
     let mut inbox = Inbox::new(queue, closing, 4);
     let send = async |commands: Vec<Command>| {
         for command in commands {
-            let (reply, _) = oneshot::channel();
-            let stamp = "2025-03-01T12:00:00Z".parse().unwrap();
-            requests.send(Request { command, stamp, reply }).await.ok().unwrap();
+            requests.send(request(command).0).await.ok().unwrap();
         }
     };
     let ids = |taken: &[Request]| {

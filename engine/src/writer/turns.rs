@@ -54,6 +54,11 @@ impl Turns {
         true
     }
 
+    /// Whether no other writer is known of.
+    pub(super) const fn alone(&self) -> bool {
+        self.contended == 0
+    }
+
     /// Whether the turn has lasted long enough for others to wait.
     pub(super) fn over(&self) -> bool {
         self.since.is_some_and(|since| since.elapsed() >= self.hold)

@@ -38,6 +38,9 @@ pub const EVERY_COLUMN: &[(&str, Noticed)] = &[
     ("event.effective_at", HASH),
     ("event.recorded_at", Verify(&["event.hash", "event.recorded_at", "event"])),
     ("event.hash", HASH),
+    // Empty but within a transaction that writes a batch behind one that it does not see.
+    ("joint.ledger_id", Nobody),
+    ("joint.position", Nobody),
     // To another ledger, or to none: the log is somewhere else, and whole.
     ("ledger.ledger_id", Other(&["verify", "head", "open"])),
     ("ledger.name", Other(&["open"])),

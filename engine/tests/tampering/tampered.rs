@@ -84,7 +84,7 @@ impl Tampered {
     async fn unbind(&mut self) {
         let unbind = "do $$ declare it record; begin \
             for it in select conrelid::regclass as name, conname from pg_constraint \
-                where connamespace = current_schema()::regnamespace and conrelid <> 0 order by contype loop \
+                where connamespace = current_schema()::regnamespace and conrelid <> 0 and contype <> 't' order by contype loop \
                 execute format('alter table %s drop constraint if exists %I cascade', it.name, it.conname); \
             end loop; \
             for it in select indexrelid::regclass as name from pg_index \

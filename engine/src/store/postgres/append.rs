@@ -1,10 +1,11 @@
-//! Appending a draft: one statement for few rows, `COPY` for many. One commit, all or nothing.
+//! Appending a draft: one statement for few rows, `COPY` for many, two statements beside another batch. One commit,
+//! all or nothing.
 
 use jiff_sqlx::ToSqlx;
 use rust_decimal::Decimal;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgDatabaseError, Postgres};
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::postgres::{PgArguments, PgConnection, PgDatabaseError, Postgres};
+use sqlx::{AssertSqlSafe, Connection};
 
 use super::{PostgresStore, copy, failed};
 use crate::draft::Draft;
@@ -12,33 +13,58 @@ use crate::error::Error;
 use crate::fold::Posting;
 use crate::money::{self, Minor};
 use crate::store::AppendError;
+use crate::store::stages::Stages;
 
 pub(super) async fn append(store: &PostgresStore, draft: &Draft) -> Result<(), AppendError> {
-    let mut kept = store.writer.lock().await;
-    let mut connection = match kept.take() {
-        Some(connection) => connection,
-        None => writer(store).await.map_err(|error| AppendError::Failed(failed(error)))?,
-    };
-    match append_on(store, &mut connection, draft).await {
-        Ok(()) => {
-            *kept = Some(connection);
-            Ok(())
-        }
-        Err(error) => {
-            keep_if_sound(&mut kept, connection, &error);
-            Err(error)
-        }
-    }
+    let mut connection = store.writers.take(store).await.map_err(|error| AppendError::Failed(failed(error)))?;
+    let appended = append_on(store, &mut connection, draft).await;
+    keep_if_sound(store, connection, &appended);
+    appended
 }
 
-/// A connection for the writer.
-///
-/// The plan of the one statement does not depend on what it is given, but the server would plan it anew
-/// each time for a batch of a few rows, which takes longer than to run it.
-pub(super) async fn writer(store: &PostgresStore) -> Result<PoolConnection<Postgres>, sqlx::Error> {
-    let mut connection = store.pool.acquire().await?;
-    connection.execute("set plan_cache_mode = force_generic_plan; set jit = off").await?;
-    Ok(connection)
+/// Writes the rows while another batch is under way, and commits them behind it.
+pub(super) async fn append_in_stages(
+    store: &PostgresStore,
+    draft: &Draft,
+    stages: &mut Stages,
+) -> Result<(), AppendError> {
+    if store.settings.connections_max < OVERLAP_FROM_CONNECTIONS || draft.events.len() >= store.settings.copy_from_rows
+    {
+        stages.turn().await?;
+        return append(store, draft).await;
+    }
+    let mut connection = store.writers.take(store).await.map_err(|error| AppendError::Failed(failed(error)))?;
+    let appended = append_in_stages_on(store, &mut connection, draft, stages).await;
+    keep_if_sound(store, connection, &appended);
+    appended
+}
+
+/// With fewer connections a second one for the writer could leave none for queries.
+const OVERLAP_FROM_CONNECTIONS: u32 = 4;
+
+async fn append_in_stages_on(
+    store: &PostgresStore,
+    connection: &mut PgConnection,
+    draft: &Draft,
+    stages: &mut Stages,
+) -> Result<(), AppendError> {
+    // All that can be done before its time is: the database is not to wait for it.
+    let events = with_events(sqlx::query(AssertSqlSafe(store.sql.append_events.as_str())), store, draft);
+    let postings = sqlx::query(AssertSqlSafe(store.sql.append_postings.as_str())).bind(store.ledger_id);
+    let postings = with_postings(postings, &sorted(&draft.postings));
+    let mut transaction = connection.begin().await.map_err(classify)?;
+    if let Err(error) = stages.may_place().await {
+        transaction.rollback().await.map_err(classify)?;
+        return Err(error);
+    }
+    events.execute(&mut *transaction).await.map_err(classify)?;
+    stages.placed();
+    postings.execute(&mut *transaction).await.map_err(classify)?;
+    if let Err(error) = stages.turn().await {
+        transaction.rollback().await.map_err(classify)?;
+        return Err(error);
+    }
+    transaction.commit().await.map_err(classify)
 }
 
 /// Appends on this connection; within the transaction that is under way on it, if one is.
@@ -56,16 +82,12 @@ pub(super) async fn append_on(
 }
 
 /// A connection that only told of a refusal goes on; any other is given up.
-fn keep_if_sound(
-    kept: &mut Option<PoolConnection<Postgres>>,
-    connection: PoolConnection<Postgres>,
-    error: &AppendError,
-) {
-    match error {
-        AppendError::LostRace | AppendError::Duplicate | AppendError::Failed(Error::Database { .. }) => {
-            *kept = Some(connection);
+fn keep_if_sound(store: &PostgresStore, connection: PoolConnection<Postgres>, appended: &Result<(), AppendError>) {
+    match appended {
+        Ok(()) | Err(AppendError::LostRace | AppendError::Duplicate | AppendError::Failed(Error::Database { .. })) => {
+            store.writers.keep(connection);
         }
-        AppendError::Unknown(_) | AppendError::Failed(_) => drop(connection.detach()),
+        Err(AppendError::Unknown(_) | AppendError::Failed(_)) => drop(connection.detach()),
     }
 }
 
@@ -88,14 +110,29 @@ fn classify(error: sqlx::Error) -> AppendError {
 }
 
 async fn by_statement(store: &PostgresStore, connection: &mut PgConnection, draft: &Draft) -> Result<(), sqlx::Error> {
-    let events = &draft.events;
     let accounts = &draft.accounts;
     let postings = sorted(&draft.postings);
-    let amount = |column: fn(&Posting) -> Minor| -> Vec<Decimal> {
-        postings.iter().map(|posting| money::to_decimal(column(posting), posting.scale)).collect()
-    };
     let sql = if accounts.is_empty() { &store.sql.append } else { &store.sql.append_with_accounts };
-    let mut query = sqlx::query(AssertSqlSafe(sql.as_str()))
+    let query = with_events(sqlx::query(AssertSqlSafe(sql.as_str())), store, draft);
+    let mut query = with_postings(query, &postings);
+    if !accounts.is_empty() {
+        query = query
+            .bind(accounts.iter().map(|account| account.0.id.get()).collect::<Vec<_>>())
+            .bind(accounts.iter().map(|account| &*account.0.code).collect::<Vec<_>>())
+            .bind(accounts.iter().map(|account| &*account.0.currency).collect::<Vec<_>>())
+            .bind(accounts.iter().map(|account| i16::from(account.0.scale)).collect::<Vec<_>>())
+            .bind(accounts.iter().map(|account| account.0.account_type.as_str()).collect::<Vec<_>>())
+            .bind(accounts.iter().map(|account| account.0.normal.as_str()).collect::<Vec<_>>());
+    }
+    query.execute(connection).await.map(|_| ())
+}
+
+type Query<'a> = sqlx::query::Query<'a, Postgres, PgArguments>;
+
+/// The ledger, and the columns of the events.
+fn with_events<'a>(query: Query<'a>, store: &PostgresStore, draft: &'a Draft) -> Query<'a> {
+    let events = &draft.events;
+    query
         .bind(store.ledger_id)
         .bind(events.iter().map(|event| event.position.get()).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.id.as_deref()).collect::<Vec<_>>())
@@ -108,6 +145,13 @@ async fn by_statement(store: &PostgresStore, connection: &mut PgConnection, draf
         .bind(events.iter().map(|event| event.effective_at.to_sqlx()).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.recorded_at.to_sqlx()).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.hash.as_bytes().as_slice()).collect::<Vec<_>>())
+}
+
+fn with_postings<'a>(query: Query<'a>, postings: &[&Posting]) -> Query<'a> {
+    let amount = |column: fn(&Posting) -> Minor| -> Vec<Decimal> {
+        postings.iter().map(|posting| money::to_decimal(column(posting), posting.scale)).collect()
+    };
+    query
         .bind(postings.iter().map(|posting| posting.account_id.get()).collect::<Vec<_>>())
         .bind(postings.iter().map(|posting| posting.position.get()).collect::<Vec<_>>())
         .bind(postings.iter().map(|posting| posting.leg).collect::<Vec<_>>())
@@ -116,17 +160,7 @@ async fn by_statement(store: &PostgresStore, connection: &mut PgConnection, draf
         .bind(amount(|posting| posting.totals.debits_posted))
         .bind(amount(|posting| posting.totals.credits_posted))
         .bind(amount(|posting| posting.totals.debits_pending))
-        .bind(amount(|posting| posting.totals.credits_pending));
-    if !accounts.is_empty() {
-        query = query
-            .bind(accounts.iter().map(|account| account.0.id.get()).collect::<Vec<_>>())
-            .bind(accounts.iter().map(|account| &*account.0.code).collect::<Vec<_>>())
-            .bind(accounts.iter().map(|account| &*account.0.currency).collect::<Vec<_>>())
-            .bind(accounts.iter().map(|account| i16::from(account.0.scale)).collect::<Vec<_>>())
-            .bind(accounts.iter().map(|account| account.0.account_type.as_str()).collect::<Vec<_>>())
-            .bind(accounts.iter().map(|account| account.0.normal.as_str()).collect::<Vec<_>>());
-    }
-    query.execute(connection).await.map(|_| ())
+        .bind(amount(|posting| posting.totals.credits_pending))
 }
 
 /// By account: neighbours in the index are inserted together.

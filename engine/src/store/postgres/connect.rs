@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
-use tokio::sync::Mutex;
 
 use super::notify::Notify;
 use super::setup::{self, Schema};
+use super::writers::Writers;
 use super::{PostgresStore, Sql, failed};
 use crate::error::Error;
 
@@ -16,8 +16,8 @@ use crate::error::Error;
 pub struct PostgresSettings {
     /// The schema that holds the log. Default `postfold`.
     pub schema: String,
-    /// Most connections of an open ledger: one for the writer, one to listen, the rest for
-    /// queries. Default 8.
+    /// Most connections of an open ledger: two for the writer, of which the second only for large batches, and only where
+    /// there are four or more; one to listen, the rest for queries. Default 8.
     pub connections_max: u32,
     /// How long to wait for a connection. Default 10 s.
     pub connect_timeout: Duration,
@@ -151,6 +151,6 @@ impl PostgresStore {
         let ledger_id = found.ok_or_else(no_ledger)?;
         let notify = Notify::new(pool.clone(), ledger_id, settings.notify_debounce);
         let sql = Sql::new(&schema);
-        Ok(Self { name: name.to_owned(), ledger_id, pool, settings, sql, writer: Mutex::new(None), notify })
+        Ok(Self { name: name.to_owned(), ledger_id, pool, settings, sql, writers: Writers::default(), notify })
     }
 }

@@ -20,11 +20,12 @@ use crate::error::Error;
 const ROLES: [&str; 2] = ["postfold_app", "postfold_read"];
 
 /// What refuses bad books and changed rows: table and trigger.
-const GUARDS: [(&str, &str); 7] = [
+const GUARDS: [(&str, &str); 8] = [
     ("account", "append_only"),
     ("account", "check_accounts"),
     ("event", "append_only"),
     ("event", "check_events"),
+    ("joint", "check_joint"),
     ("ledger", "append_only"),
     ("posting", "append_only"),
     ("posting", "check_postings"),

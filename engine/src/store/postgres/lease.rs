@@ -1,6 +1,6 @@
 //! The ledger's lease: an advisory lock by which writers take turns.
 //!
-//! A session lock on the writer's own connection, so it cannot outlive it; PostgreSQL serves those who
+//! A session lock on a connection of the writer's, so it cannot outlive it; PostgreSQL serves those who
 //! wait in the order in which they came. Every append shares it for as long as its transaction lasts, which
 //! costs next to nothing: so whoever has taken it finds the end of the log where it read it, even beside
 //! a writer that knows of no others yet. It works through no pooler that hands a session to another
@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, Postgres};
 
-use super::{PostgresStore, append, failed};
+use super::{PostgresStore, failed};
 use crate::error::Error;
 
 /// The lock's key, from `{schema}` and the ledger's number, which is `$1`.
@@ -39,20 +39,18 @@ impl LeaseSql {
 impl PostgresStore {
     /// Waits for the lease, at most for `lock_timeout`.
     pub(super) async fn take(&self) -> Result<(), Error> {
-        let mut kept = self.writer.lock().await;
-        let connection = match kept.take() {
-            Some(connection) => connection,
-            None => append::writer(self).await.map_err(failed)?,
-        };
-        *kept = Some(self.run(connection, &self.sql.lease.take).await?);
+        let connection = self.writers.take(self).await.map_err(failed)?;
+        let connection = self.run(connection, &self.sql.lease.take).await?;
+        self.writers.keep(connection);
         Ok(())
     }
 
     pub(super) async fn give(&self) {
-        let mut kept = self.writer.lock().await;
-        if let Some(connection) = kept.take() {
+        if let Some(connection) = self.writers.kept() {
             // A connection that cannot give it is closed, and that gives it.
-            *kept = self.run(connection, &self.sql.lease.give).await.ok();
+            if let Ok(connection) = self.run(connection, &self.sql.lease.give).await {
+                self.writers.keep(connection);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | load what the batch touches and the cache lacks | `load_accounts.sql`, `load_events.sql`; seldom `load_due.sql`, `load_as_of.sql` | 0 to 2 |
 //! | append fewer rows than `copy_from_rows` | `append.sql` | 1 |
+//! | the same while another batch is under way | `BEGIN`, `append_events.sql`, `append_postings.sql`, `COMMIT` | 4 |
 //! | append more | `BEGIN`, `COPY event`, `COPY account`, `COPY posting`, `COMMIT` | 6 to 8 |
 //! | within the host's transaction | see [`post_in`] | 5 or 6 |
 //! | announce | `pg_notify`, debounced, after the commit | 1, off the path |
@@ -22,22 +23,22 @@ mod numeric;
 mod post_in;
 mod queries;
 mod setup;
+mod writers;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgExecutor, PgPool, PgRow, Postgres};
+use sqlx::postgres::{PgConnection, PgExecutor, PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Row};
-use tokio::sync::Mutex;
 
 pub use connect::{Connection, PostgresSettings};
 pub use examine::{Examination, SchemaFacts, SchemaTrouble, examine, reach};
 use setup::Schema;
 pub use setup::init;
 
+use super::stages::Stages;
 use super::{
     AppendError, Loaded, PostingAmounts, PostingKey, PostingRow, Queries, Store, StoredAccount, Stray, StreamKey,
 };
@@ -53,6 +54,7 @@ use lease::LeaseSql;
 use notify::Notify;
 use numeric::Numeric;
 use queries::QuerySql;
+use writers::Writers;
 
 /// A ledger's log in PostgreSQL.
 pub(crate) struct PostgresStore {
@@ -61,8 +63,7 @@ pub(crate) struct PostgresStore {
     pool: PgPool,
     settings: PostgresSettings,
     sql: Sql,
-    /// The writer's own connection, kept from one batch to the next.
-    writer: Mutex<Option<PoolConnection<Postgres>>>,
+    writers: Writers,
     notify: Notify,
 }
 
@@ -82,6 +83,8 @@ struct Sql {
     load_as_of: String,
     append: String,
     append_with_accounts: String,
+    append_events: String,
+    append_postings: String,
     post_in: String,
     copy_event: String,
     copy_account: String,
@@ -97,6 +100,14 @@ impl Sql {
         let fill = |sql: &str| {
             let sql = sql.replace("{lease_key}", lease::KEY).replace("{columns}", COLUMNS);
             sql.replace("{schema}", schema.as_str())
+        };
+        let (lease, events) = (include_str!("append_lease.sql"), include_str!("append_events.sql"));
+        let append = |accounts| {
+            let parts = [("{lease}", lease), ("{events}", events), ("{accounts}", accounts)];
+            let sql = parts
+                .into_iter()
+                .fold(include_str!("append.sql").to_owned(), |sql, (part, with)| sql.replace(part, with));
+            fill(&sql.replace("{postings}", &append_postings(EVENT_PARAMETERS)))
         };
         Self {
             head: fill(
@@ -123,10 +134,10 @@ impl Sql {
             load_events: fill(include_str!("load_events.sql")),
             load_due: fill(include_str!("load_due.sql")),
             load_as_of: fill(include_str!("load_as_of.sql")),
-            append: fill(&include_str!("append.sql").replace("{accounts}", "")),
-            append_with_accounts: fill(
-                &include_str!("append.sql").replace("{accounts}", include_str!("append_accounts.sql")),
-            ),
+            append: append(""),
+            append_with_accounts: append(include_str!("append_accounts.sql")),
+            append_events: fill(&format!("with {lease} {events}")),
+            append_postings: fill(&append_postings(1)),
             post_in: fill(include_str!("post_in.sql")),
             copy_event: fill(
                 "copy {schema}.event (ledger_id, position, id, stream, version, kind, schema, data, meta, \
@@ -142,6 +153,16 @@ impl Sql {
             lease: LeaseSql::new(schema.as_str()),
         }
     }
+}
+
+/// The parameters of `append_events.sql`.
+const EVENT_PARAMETERS: usize = 12;
+
+/// `append_postings.sql` behind so many parameters.
+fn append_postings(before: usize) -> String {
+    let number =
+        |sql: String, parameter: usize| sql.replace(&format!("{{{parameter}}}"), &format!("${}", before + parameter));
+    (1..=9).fold(include_str!("append_postings.sql").to_owned(), number)
 }
 
 #[async_trait]
@@ -161,6 +182,10 @@ impl Store for PostgresStore {
 
     async fn append(&self, draft: &Draft) -> Result<(), AppendError> {
         append::append(self, draft).await
+    }
+
+    async fn append_in_stages(&self, draft: &Draft, stages: &mut Stages) -> Result<(), AppendError> {
+        append::append_in_stages(self, draft, stages).await
     }
 
     async fn post_in(

@@ -72,6 +72,7 @@ fn settings(world: &World) -> Settings {
         page_events: world.one_of(&[1, 3, 1_000]),
         catch_up_events_max: world.one_of(&[0, 3, 200]),
         attempts_max: world.one_of(&[2, 1_000]),
+        overlap_from_events: world.one_of(&[1, 3, usize::MAX]),
         resolve_timeout: Duration::from_millis(world.one_of(&[100, 2_000, 30_000])),
         ..Settings::default()
     }
