@@ -8,6 +8,7 @@ use tempfile::NamedTempFile;
 
 use crate::error::BenchError;
 use crate::figure::{Figure, Latencies, Measured, More};
+use crate::growth::{Growing, Station};
 use crate::limit::Rows;
 use crate::load::{self, BATCH, Load};
 use crate::models::Lag;
@@ -168,6 +169,19 @@ impl Bench {
         let runs = |work: Work| measured.get(&work).map(Vec::as_slice);
         let figure = |row: Row| Figure::of(row, runs(row.work()).unwrap_or_default(), row.limit().and_then(runs));
         Ok(Row::ALL.into_iter().filter(|row| rows.contains(row)).filter_map(figure).collect())
+    }
+
+    /// Lets a log grow up to so many events, and looks at it on the way, from 10,000 on at about three sizes a power of
+    /// ten; `on_station` is told the size that comes next.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bench::run`].
+    pub async fn grow_upto(&self, events: u64, on_station: impl Fn(u64)) -> Result<Vec<Station>, BenchError> {
+        let accounts = self.sizes.accounts;
+        let ledger = self.growing.fresh().await?;
+        load::open_accounts(&ledger, accounts).await?;
+        Growing { scratch: &self.growing, ledger, load: self.batches() }.run(events, on_station).await
     }
 
     /// Drops the schema.

@@ -112,7 +112,7 @@ impl Latencies {
         all
     }
 
-    fn quantile(&self, quantile: f64) -> Option<u64> {
+    pub(crate) fn quantile(&self, quantile: f64) -> Option<u64> {
         self.0.as_ref().filter(|histogram| !histogram.is_empty()).map(|all| all.value_at_quantile(quantile))
     }
 }

@@ -10,6 +10,7 @@
 //! | `bench` | runs them in turns, takes the median run |
 //! | `figure` | one row's result |
 //! | `scratch` | the schema and its ledger |
+//! | `growth` | posting and asking while the log grows |
 //! | `load` | callers that post |
 //! | `limit` | the same rows by `COPY`, with nothing checked |
 //! | `single` | the same rows one by one, by a statement by hand |
@@ -24,6 +25,7 @@ mod bench;
 mod error;
 mod figure;
 mod file;
+mod growth;
 mod limit;
 mod load;
 mod models;
@@ -37,6 +39,7 @@ mod single;
 pub use bench::{Bench, Sizes, Step};
 pub use error::BenchError;
 pub use figure::{Figure, More};
+pub use growth::{Quantiles, Station};
 pub use processes::Worker;
 pub use program::Program;
 pub use row::Row;

@@ -92,7 +92,7 @@ impl Load {
     fn command(self, random: &mut ChaCha8Rng, round: u64, first: u64) -> Command {
         let mut transfer = |number: u64| {
             let (from, to) = self.wallets(random);
-            Command::from(Transfer::between(format!("{round}-{number:010}"), from, to, AMOUNT))
+            Command::from(Transfer::between(id_of(round, number), from, to, AMOUNT))
         };
         if self.per_call == 1 {
             return transfer(first);
@@ -116,6 +116,11 @@ impl Load {
         let to = (from + random.random_range(1..self.accounts)) % self.accounts;
         (wallet(from), wallet(to))
     }
+}
+
+/// The id of a transfer of a round.
+pub(crate) fn id_of(round: u64, number: u64) -> String {
+    format!("{round}-{number:010}")
 }
 
 pub(crate) fn wallet(number: u64) -> String {

@@ -79,7 +79,7 @@ impl Program {
 }
 
 /// What Linux says of a process's memory.
-fn resident_kib(process: u32) -> Option<u64> {
+pub(crate) fn resident_kib(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse().ok()

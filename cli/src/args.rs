@@ -230,6 +230,9 @@ pub(crate) struct Bench {
     /// At the size that the goals are stated for: a file of 1,000,000 commands, a log of 10,000,000 events
     #[arg(long, conflicts_with = "quick")]
     pub(crate) full: bool,
+    /// Let one log grow to so many events, and tell what posting and asking cost at each size on the way
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(10_000..), conflicts_with_all = ["only", "quick", "full", "events"])]
+    pub(crate) grow: Option<u64>,
     /// How large the log grows that `growth` posts to and `verify` verifies (default 500,000)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) events: Option<u64>,

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 const LEDGER: &str = "shop";
 /// Far longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Entries of a batch.
 const MANY: usize = 3;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postfold_benches::{Bench, BenchError, Figure, Program, Row, Sizes, Worker};
+use postfold_benches::{Bench, BenchError, Figure, Program, Quantiles, Row, Sizes, Station, Worker};
 
 use crate::args::{self, Global};
 use crate::exit::{Exit, Failure};
@@ -26,23 +26,30 @@ pub(crate) async fn bench(global: &Global, options: &args::Bench, shutdown: &Shu
         .map_err(|error| Failure::infrastructure(format!("bench cannot find its own binary: {error}")))?;
     let program = Program { path, url: global.database_url()?.to_owned(), mongodb_uri: global.mongodb_uri.clone() };
     let mut bench = Bench::claim(program, &schema, sizes(options)).await?;
-    let progress = Progress::new("bench", "run");
-    let on_step = |step: postfold_benches::Step| {
-        progress.at(Step::of(step.done, step.total));
-    };
-    let figures = tokio::select! {
-        figures = bench.run(&rows, on_step) => Some(figures),
+    let done = tokio::select! {
+        done = run(global, options, &mut bench, &rows) => Some(done),
         () = shutdown.requested() => None,
     };
-    drop(progress);
     if let Err(error) = bench.end().await {
         terminal::say(format_args!("schema {schema} could not be dropped, the next bench does it: {error}"));
     }
-    let Some(figures) = figures else {
+    done.unwrap_or_else(|| {
         let message = "interrupted before it was done; its schema is dropped";
-        return Err(Failure { exit: shutdown.exit(), message: Some(message.to_owned()) });
-    };
-    print(global, &figures?)
+        Err(Failure { exit: shutdown.exit(), message: Some(message.to_owned()) })
+    })
+}
+
+async fn run(global: &Global, options: &args::Bench, bench: &mut Bench, rows: &[Row]) -> Result<Exit, Failure> {
+    if let Some(events) = options.grow {
+        let progress = Progress::new("bench", "event");
+        let stations = bench.grow_upto(events, |size| progress.at(Step::of(size, events))).await?;
+        drop(progress);
+        return print_growth(global, &stations);
+    }
+    let progress = Progress::new("bench", "run");
+    let figures = bench.run(rows, |step| progress.at(Step::of(step.done, step.total))).await?;
+    drop(progress);
+    print(global, &figures)
 }
 
 /// Does the part of one process, on word from the bench that started it.
@@ -74,6 +81,49 @@ fn print(global: &Global, figures: &[Figure]) -> Result<Exit, Failure> {
     let columns = ["name", "#per second", "#limit", "#ratio", "#goal", "#spread", "#p50 ms", "#p99 ms", "more"];
     output::table(&columns, figures.iter().map(cells))?;
     Ok(Exit::Done)
+}
+
+fn print_growth(global: &Global, stations: &[Station]) -> Result<Exit, Failure> {
+    if global.json {
+        output::json(stations)?;
+        return Ok(Exit::Done);
+    }
+    let columns = [
+        "#events",
+        "#a second",
+        "#batch ms",
+        "#single ms",
+        "#balance ms",
+        "#statement ms",
+        "#entry ms",
+        "#trial balance ms",
+        "#table B",
+        "#index B",
+        "#MiB",
+    ];
+    output::table(
+        &columns,
+        stations.iter().map(|station| {
+            let times = [
+                station.batch,
+                station.single,
+                station.balance,
+                station.statement,
+                station.entry,
+                station.trial_balance,
+            ];
+            let before = [count(station.events), whole(station.rate)];
+            let memory = station.memory_kib.map_or_else(|| "-".to_owned(), |kib| count(kib / 1_024));
+            let after = [whole(station.table_bytes), whole(station.index_bytes), memory];
+            before.into_iter().chain(times.map(both)).chain(after).collect::<Vec<_>>()
+        }),
+    )?;
+    Ok(Exit::Done)
+}
+
+/// Median and 99th of 100.
+fn both(Quantiles { p50, p99 }: Quantiles) -> String {
+    format!("{} / {}", milliseconds(Some(p50)), milliseconds(Some(p99)))
 }
 
 fn cells(figure: &Figure) -> [String; 9] {

@@ -248,7 +248,7 @@ async fn send_in_batches(store: &Arc<Faulty>, commands: Vec<Command>, commands_m
 async fn send_with(store: &Arc<Faulty>, commands: Vec<Command>, settings: Settings) -> Vec<Answer> {
     let (resolve_timeout, resolve_interval) = (settings.resolve_timeout.min(Duration::from_secs(5)), Duration::ZERO);
     let overlap_from_events = store.overlap_from_events;
-    let settings = Settings { resolve_timeout, resolve_interval, overlap_from_events, ..settings };
+    let settings = Settings { overlap_from_events, resolve_timeout, resolve_interval, ..settings };
     let (requests, queue) = mpsc::channel(commands.len());
     let mut answers = Vec::new();
     for command in commands {
