@@ -55,7 +55,7 @@ struct Faulty {
     rival: Mutex<Option<Draft>>,
     /// What a rival posts, one after the other.
     rivals: Mutex<VecDeque<Entry>>,
-    /// Comes right behind the head that is read in a turn, and behind a rival's next entry.
+    /// Comes right behind what is read of the log in a turn, and behind a rival's next entry.
     late: Mutex<Option<(mpsc::Sender<Request>, Request)>>,
     /// Leases taken and not given back.
     leases: AtomicI64,
@@ -115,13 +115,7 @@ impl Store for Faulty {
     }
 
     async fn head(&self) -> Result<Head, Error> {
-        let head = self.inner.head().await;
-        let late = (self.leases.load(Ordering::SeqCst) > 0).then(|| self.late.lock().unwrap().take()).flatten();
-        if let Some((requests, request)) = late {
-            self.race().await;
-            requests.send(request).await.ok().unwrap();
-        }
-        head
+        self.inner.head().await
     }
 
     async fn load(&self, needs: &[Need], at: Position) -> Result<Loaded, Error> {
@@ -178,7 +172,13 @@ impl Store for Faulty {
     }
 
     async fn page(&self, after: Position, limit: usize) -> Result<Vec<Event>, Error> {
-        self.inner.page(after, limit).await
+        let page = self.inner.page(after, limit).await;
+        let late = (self.leases.load(Ordering::SeqCst) > 0).then(|| self.late.lock().unwrap().take()).flatten();
+        if let Some((requests, request)) = late {
+            self.race().await;
+            requests.send(request).await.ok().unwrap();
+        }
+        page
     }
 
     async fn postings(&self, after: PostingKey, from: Position, limit: usize) -> Result<Vec<PostingRow>, Error> {
