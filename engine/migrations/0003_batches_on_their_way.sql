@@ -25,6 +25,18 @@ as $$
 declare
     batch record;
 begin
+    -- One look for all, which finds nothing but for a batch that is behind one on its way, or wrong.
+    perform from (
+        select ledger_id, min(position) as first, max(position) as last, count(*) as rows
+        from inserted group by ledger_id
+    ) as written
+    where written.last - written.first + 1 <> written.rows or (written.first > 1 and (
+        select true from event where ledger_id = written.ledger_id and position = written.first - 1
+    ) is null)
+    limit 1;
+    if not found then
+        return null;
+    end if;
     for batch in
         select ledger_id, min(position) as first, max(position) as last, count(*) as rows from inserted group by ledger_id
     loop
