@@ -178,9 +178,7 @@ impl Bench {
     ///
     /// As [`Bench::run`].
     pub async fn grow_upto(&self, events: u64, on_station: impl Fn(u64)) -> Result<Vec<Station>, BenchError> {
-        let accounts = self.sizes.accounts;
-        let ledger = self.growing.fresh().await?;
-        load::open_accounts(&ledger, accounts).await?;
+        let ledger = self.ledger(&self.growing).await?;
         Growing { scratch: &self.growing, ledger, load: self.batches() }.run(events, on_station).await
     }
 
@@ -261,7 +259,7 @@ impl Bench {
 
     /// Runs a load on an empty ledger. A tenth of it goes before and is not timed.
     async fn post(&self, load: Load) -> Result<Measured, BenchError> {
-        let ledger = self.ledger().await?;
+        let ledger = self.ledger(&self.scratch).await?;
         let warm_up = Load { transfers: load.transfers / 10, ..load };
         warm_up.run(&ledger, 0).await?;
         Load { transfers: load.transfers - warm_up.transfers, ..load }.run(&ledger, 1).await
@@ -274,20 +272,20 @@ impl Bench {
             None => file::write(Load { transfers: commands, ..self.batches() })?,
         };
         let path = self.file.insert(file).path().display().to_string();
-        drop(self.ledger().await?);
+        drop(self.ledger(&self.scratch).await?);
         let went = self.program.run(&self.scratch.schema, &["apply".to_owned(), path]).await?;
         Ok(of_process(commands, &went))
     }
 
     async fn processes(&self, processes: u64) -> Result<Measured, BenchError> {
-        drop(self.ledger().await?);
+        drop(self.ledger(&self.scratch).await?);
         let (accounts, window) = (self.sizes.accounts, self.sizes.window);
         let worker = Worker { number: 0, callers: PROCESS_CALLERS, accounts, window };
         processes::measure(&self.program, &self.scratch.schema, processes, worker).await
     }
 
     async fn small_log(&self) -> Result<Measured, BenchError> {
-        let ledger = self.ledger().await?;
+        let ledger = self.ledger(&self.scratch).await?;
         self.grow(self.sizes.small_events).run(&ledger, 0).await?;
         self.sample().run(&ledger, 1).await
     }
@@ -297,7 +295,7 @@ impl Bench {
         let grown = self.grown().await?;
         grown.loads += 1;
         let measured = sample.run(&grown.ledger, grown.loads).await?;
-        let size = Some(events(&grown.ledger).await?);
+        let size = Some(load::events(&grown.ledger).await?);
         Ok(Measured { more: More { size, ..More::default() }, ..measured })
     }
 
@@ -312,7 +310,7 @@ impl Bench {
     }
 
     async fn verify(&mut self) -> Result<Measured, BenchError> {
-        let events = events(&self.grown().await?.ledger).await?;
+        let events = load::events(&self.grown().await?.ledger).await?;
         let went = self.program.run(&self.growing.schema, &["verify".to_owned()]).await?;
         Ok(of_process(events, &went))
     }
@@ -338,13 +336,13 @@ impl Bench {
 
     async fn lag(&self, rate: u32) -> Result<Measured, BenchError> {
         let models = self.program.models()?;
-        let ledger = self.ledger().await?;
+        let ledger = self.ledger(&self.scratch).await?;
         Lag { rate, time: self.sizes.window, accounts: self.sizes.accounts }.measure(&models, &ledger).await
     }
 
     /// An empty ledger with its accounts.
-    async fn ledger(&self) -> Result<Ledger, BenchError> {
-        let ledger = self.scratch.fresh().await?;
+    async fn ledger(&self, scratch: &Scratch) -> Result<Ledger, BenchError> {
+        let ledger = scratch.fresh().await?;
         load::open_accounts(&ledger, self.sizes.accounts).await?;
         Ok(ledger)
     }
@@ -352,8 +350,7 @@ impl Bench {
     /// The grown log, which is written once.
     async fn grown(&mut self) -> Result<&mut Grown, BenchError> {
         if self.grown.is_none() {
-            let ledger = self.growing.fresh().await?;
-            load::open_accounts(&ledger, self.sizes.accounts).await?;
+            let ledger = self.ledger(&self.growing).await?;
             self.grow(self.sizes.events).run(&ledger, 0).await?;
             self.grown = Some(Grown { ledger, loads: 0 });
         }
@@ -372,10 +369,6 @@ fn works(rows: &[Row], group: Group) -> Vec<(Row, Work)> {
         }
     }
     works
-}
-
-async fn events(ledger: &Ledger) -> Result<u64, BenchError> {
-    Ok(ledger.log().head().await?.position.get().try_into().unwrap_or_default())
 }
 
 fn of_process(count: u64, went: &Went) -> Measured {

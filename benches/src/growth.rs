@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::BenchError;
 use crate::figure::{Latencies, rounded};
-use crate::load::{Load, id_of, wallet};
+use crate::load::{self, Load, id_of, wallet};
 use crate::program::resident_kib;
 use crate::scratch::Scratch;
 
@@ -69,12 +69,12 @@ pub(crate) struct Growing<'a> {
 }
 
 impl Growing<'_> {
-    /// Goes through the sizes, the first of which is above the number of accounts.
+    /// Goes through the sizes, the first of which is no less than the number of accounts.
     pub(crate) async fn run(&self, upto: u64, on_station: impl Fn(u64)) -> Result<Vec<Station>, BenchError> {
         let mut stations = Vec::new();
         for (number, size) in (1..).zip(SIZES.into_iter().filter(|size| *size <= upto)) {
             on_station(size);
-            let missing = size.saturating_sub(self.events().await?);
+            let missing = size.saturating_sub(load::events(&self.ledger).await?);
             // Sets the ids of this stretch apart from those of all others.
             let round = number * 3;
             Load { transfers: missing - missing % self.load.per_call, time_max: Duration::MAX, ..self.load }
@@ -86,7 +86,7 @@ impl Growing<'_> {
     }
 
     async fn measure(&self, round: u64) -> Result<Station, BenchError> {
-        let events = self.events().await?;
+        let events = load::events(&self.ledger).await?;
         let [table_bytes, index_bytes] = self.bytes().await?.map(|bytes| rounded(bytes / of(events), 1.0));
         let mut random = ChaCha8Rng::seed_from_u64(events);
         let log = self.ledger.log();
@@ -113,10 +113,6 @@ impl Growing<'_> {
             index_bytes,
             memory_kib: resident_kib(std::process::id()),
         })
-    }
-
-    async fn events(&self) -> Result<u64, BenchError> {
-        Ok(self.ledger.log().head().await?.position.get().try_into().unwrap_or_default())
     }
 
     /// Of tables and of indexes.

@@ -118,6 +118,11 @@ impl Load {
     }
 }
 
+/// How many events the log of a ledger has.
+pub(crate) async fn events(ledger: &Ledger) -> Result<u64, BenchError> {
+    Ok(ledger.log().head().await?.position.get().try_into().unwrap_or_default())
+}
+
 /// The id of a transfer of a round.
 pub(crate) fn id_of(round: u64, number: u64) -> String {
     format!("{round}-{number:010}")
