@@ -27,8 +27,6 @@ pub(crate) enum Turn {
 
 /// The store's half of an append under way.
 pub(crate) struct Stages {
-    /// Whether the events of the one before it have their positions.
-    before: watch::Receiver<bool>,
     placed: watch::Sender<bool>,
     turn: watch::Receiver<Turn>,
 }
@@ -39,35 +37,13 @@ pub(crate) struct Steering {
     turn: watch::Sender<Turn>,
 }
 
-/// An append behind another one, or behind none.
-pub(crate) fn stages(before: Option<&Steering>) -> (Stages, Steering) {
+pub(crate) fn stages(turn: Turn) -> (Stages, Steering) {
     let (placed, is_placed) = watch::channel(false);
-    let (steer, turn) = watch::channel(if before.is_some() { Turn::Waits } else { Turn::Commits });
-    // Whose own events are placed is of no use to itself: where there is none before, the turn is there.
-    let before = before.map_or_else(|| is_placed.clone(), |before| before.placed.clone());
-    (Stages { before, placed, turn }, Steering { placed: is_placed, turn: steer })
+    let (steer, turn) = watch::channel(turn);
+    (Stages { placed, turn }, Steering { placed: is_placed, turn: steer })
 }
 
 impl Stages {
-    /// Waits until the events may be written: those of the one before it have their positions, or it is durable.
-    ///
-    /// # Errors
-    ///
-    /// When it is to give up instead.
-    pub(crate) async fn may_place(&mut self) -> Result<(), AppendError> {
-        let before = &mut self.before;
-        let placed = async {
-            // Whoever ends without saying so has an outcome soon.
-            if before.wait_for(|placed| *placed).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            () = placed => Ok(()),
-            turn = turn(&mut self.turn) => turn,
-        }
-    }
-
     /// The events have their positions: the next append may be sent.
     pub(crate) fn placed(&self) {
         self.placed.send_replace(true);
@@ -79,14 +55,10 @@ impl Stages {
     ///
     /// When it is to give up instead.
     pub(crate) async fn turn(&mut self) -> Result<(), AppendError> {
-        turn(&mut self.turn).await
-    }
-}
-
-async fn turn(turn: &mut watch::Receiver<Turn>) -> Result<(), AppendError> {
-    match turn.wait_for(|turn| *turn != Turn::Waits).await.as_deref() {
-        Ok(Turn::Commits) => Ok(()),
-        _ => Err(AppendError::Failed(Error::Unavailable("the commit before this one failed".to_owned()))),
+        match self.turn.wait_for(|turn| *turn != Turn::Waits).await.as_deref() {
+            Ok(Turn::Commits) => Ok(()),
+            _ => Err(AppendError::Failed(Error::Unavailable("the commit before this one failed".to_owned()))),
+        }
     }
 }
 

@@ -25,19 +25,13 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// Sends the rows of a batch, in a task of its own; behind another one, if there is one.
-    pub(super) fn send(
-        store: &Arc<dyn Store>,
-        settings: &Settings,
-        mut batch: Batch,
-        end: Mark,
-        before: Option<&Self>,
-    ) -> Self {
+    /// Sends the rows of a batch, in a task of its own.
+    pub(super) fn send(store: &Arc<dyn Store>, settings: &Settings, mut batch: Batch, end: Mark, turn: Turn) -> Self {
         let draft = std::mem::take(&mut batch.draft);
         metrics::histogram!(name::BATCH_COMMANDS).record(observe::number(batch.commands));
         let (commands, events) = (batch.commands, draft.events.len());
         let span = tracing::debug_span!("postfold.append", ledger = store.name(), commands, events);
-        let (stages, steering) = stages(before.map(|before| &before.steering));
+        let (stages, steering) = stages(turn);
         let append = append::append(Arc::clone(store), settings.clone(), draft, stages);
         let task = tokio::spawn(append.instrument(span));
         Self { batch, end, started: Instant::now(), steering, task }

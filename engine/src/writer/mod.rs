@@ -35,6 +35,7 @@ use crate::outcome::Outcome;
 use crate::position::Position;
 use crate::settings::Settings;
 use crate::state::{CacheBounds, Head, Need, State};
+use crate::store::stages::Turn;
 use crate::store::{AppendError, Store};
 use batch::Batch;
 use flight::Flight;
@@ -145,7 +146,7 @@ impl Writer {
                 self.behind = true;
                 continue;
             }
-            let mut flight = self.send(None);
+            let mut flight = self.send(Turn::Commits);
             while let Some(under_way) = flight {
                 flight = self.fly(under_way, inbox).await?;
             }
@@ -188,14 +189,14 @@ impl Writer {
     }
 
     /// Sends what is decided; a batch that writes nothing is answered, for all before it is durable.
-    fn send(&mut self, before: Option<&Flight>) -> Option<Flight> {
+    fn send(&mut self, turn: Turn) -> Option<Flight> {
         let batch = std::mem::take(&mut self.open);
         if batch.draft.events.is_empty() {
             self.state.settle(&self.state.mark(), bounds(&self.settings));
             batch.answer();
             return None;
         }
-        Some(Flight::send(&self.store, &self.settings, batch, self.state.mark(), before))
+        Some(Flight::send(&self.store, &self.settings, batch, self.state.mark(), turn))
     }
 
     /// Decides ahead until the commit has an outcome, and acts on it. What was decided is sent meanwhile, if it is large.
@@ -221,8 +222,8 @@ impl Writer {
                         _ => Step::Blocked,
                     };
                 }
-                // Now it could be written, and so does not wait for more.
-                () = &mut placed, if overlaps => behind = self.send(Some(&flight)),
+                // Now it can be written, and so does not wait for more.
+                () = &mut placed, if overlaps => behind = self.send(Turn::Waits),
             }
         };
         match outcome {
@@ -250,7 +251,7 @@ impl Writer {
                 behind.commit();
                 Some(behind)
             }
-            None if large => self.send(None),
+            None if large => self.send(Turn::Commits),
             None => None,
         };
         flight.batch.answer();

@@ -48,15 +48,11 @@ async fn append_in_stages_on(
     draft: &Draft,
     stages: &mut Stages,
 ) -> Result<(), AppendError> {
-    // All that can be done before its time is: the database is not to wait for it.
+    // Encoded at once: the next batch waits for the events, and the database for the postings behind them.
     let events = with_events(sqlx::query(AssertSqlSafe(store.sql.append_events.as_str())), store, draft);
     let postings = sqlx::query(AssertSqlSafe(store.sql.append_postings.as_str())).bind(store.ledger_id);
     let postings = with_postings(postings, &sorted(&draft.postings));
     let mut transaction = connection.begin().await.map_err(classify)?;
-    if let Err(error) = stages.may_place().await {
-        transaction.rollback().await.map_err(classify)?;
-        return Err(error);
-    }
     events.execute(&mut *transaction).await.map_err(classify)?;
     stages.placed();
     postings.execute(&mut *transaction).await.map_err(classify)?;
